@@ -18,9 +18,9 @@ export PYTHON
 analyze: $(VENV)/installed
 	@$(BIN)/forensics analyze -- "$(CAPTURE)"
 
-test: $(VENV)/installed-test
+test:
 	@scripts/setup system
-	$(MAKE) --no-print-directory lint types check
+	@$(MAKE) --no-print-directory lint types check
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check
@@ -32,8 +32,9 @@ types: $(VENV)/installed-test
 check: $(VENV)/installed-test
 	$(BIN)/pytest -n $(WORKERS)
 
-bench: $(VENV)/installed
+bench:
 	@scripts/setup system
+	@$(MAKE) --no-print-directory $(VENV)/installed
 	@$(BIN)/python benchmarks/million.py build/bench/million.pcap
 	@$(BIN)/python benchmarks/compare.py build/bench/million.pcap --runs $(RUNS)
 
