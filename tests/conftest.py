@@ -1,0 +1,42 @@
+"""What many tests share: the tree, what may be missing on this machine, and one line on what was skipped."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+REPO_ROOT = Path(__file__).resolve().parent.parent
+SHARED_CAPTURES = REPO_ROOT.parent / "shared" / "captures"
+
+NO_TSHARK = "tshark is not on the PATH: make test installs it, or apt-get install tshark"
+NO_SHARED = "no ../shared/captures beside the checkout: the real captures are not compared"
+
+
+@pytest.fixture(scope="session")
+def repo_root() -> Path:
+    return REPO_ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_captures() -> Path:
+    if not (SHARED_CAPTURES / "MANIFEST.yaml").is_file():
+        pytest.skip(NO_SHARED)
+    return SHARED_CAPTURES
+
+
+@pytest.fixture(scope="session")
+def tshark() -> str:
+    path = shutil.which("tshark")
+    if path is None:
+        pytest.skip(NO_TSHARK)
+    return path
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
+    for reason in (NO_TSHARK, NO_SHARED):
+        count = sum(reason in text for text in skipped)
+        if count:
+            terminalreporter.write_line(f"NOT TESTED ({count} tests): {reason}", yellow=True, bold=True)
