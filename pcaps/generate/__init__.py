@@ -1,0 +1,1 @@
+"""The generator of the fixture corpus: a small simulation that never imports the code under test."""

@@ -1,0 +1,83 @@
+"""All cases by name, and how one becomes its files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import yaml
+
+from pcaps.generate import demonstration, drops, resets
+from pcaps.generate.dns import Query
+from pcaps.generate.files import render
+from pcaps.generate.world import Flow, Packet, World
+
+CASES: dict[str, Callable[[World], None]] = {
+    **demonstration.CASES,
+    **drops.CASES,
+    **resets.CASES,
+}
+
+
+def make(name: str) -> dict[str, bytes]:
+    """File name → bytes of one case."""
+    world = World(name)
+    CASES[name](world)
+    world.finish()
+    file, data = render(world)
+    text = yaml.safe_dump(_expectation(world, file), sort_keys=False, allow_unicode=False, width=110)
+    return {file: data, "expect.yaml": text.encode()}
+
+
+def _subject(flow: Flow) -> dict[str, Any]:
+    return {"proto": flow.proto, "stream": flow.stream}
+
+
+def _frames(packets: list[Packet]) -> list[int]:
+    return sorted(packet.frame for packet in packets)
+
+
+def _expectation(world: World, file: str) -> dict[str, Any]:
+    expect = world.expect
+    findings = []
+    for row in expect.findings:
+        frames = [
+            {"frame": frame, "role": role}
+            for role, packets in row["frames_include"].items()
+            for frame in _frames(packets)
+        ]
+        subjects = sorted((_subject(flow) for flow in row["subjects"]), key=lambda one: one["stream"])
+        findings.append({**row, "subjects": subjects, "frames_include": frames})
+    names = sorted(
+        ({"frame": packet.frame, "stream": _stream(packet), "sni": sni} for packet, sni in expect.hellos),
+        key=lambda row: int(str(row["frame"])),
+    )
+    queries: list[Query] = [row["query"] for row in expect.dns]
+    dns = [
+        {
+            "qname": query.qname,
+            "qtype": query.qtype,
+            "stream": query.stream,
+            "query_frames": _frames(query.queries),
+            "response_frames": _frames(query.responses),
+        }
+        for query in sorted(queries, key=lambda one: one.queries[0].frame)
+    ]
+    out: dict[str, Any] = {
+        "description": expect.description,
+        "source": "made by pcaps/generate",
+        "capture": file,
+        "pair": expect.pair,
+        "packets": len(world.packets),
+        "findings": findings,
+        "verdicts": expect.verdicts,
+        "must_not": expect.must_not,
+        "sni": names,
+        "dns": dns,
+    }
+    out.update(expect.notes)
+    return out
+
+
+def _stream(packet: Packet) -> int:
+    return -1 if packet.flow is None else packet.flow.stream
