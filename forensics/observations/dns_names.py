@@ -1,4 +1,4 @@
-"""What is known about names and addresses beforehand: which names are public, which addresses belong to nobody."""
+"""What is known beforehand: which names are public, which addresses belong to nobody."""
 
 from __future__ import annotations
 
@@ -74,8 +74,9 @@ _LOCAL_KINDS: Final = frozenset({"private", "shared", "loopback", "link-local", 
 def is_public_name(qname: str) -> bool:
     """Whether a name should have ordinary public answers.
 
-    False for the root, for single labels, for special-use names (RFC 6761, RFC 6762, RFC 7686, RFC 8375, RFC 9476),
-    for suffixes of private networks, and for the few public names whose true answers are private by design.
+    False for the root, for single labels, for special-use names (RFC 6761, RFC 6762, RFC 7686, RFC 8375,
+    RFC 9476), for suffixes of private networks, and for the few public names whose true answers are private
+    by design.
     """
     labels = qname.split(".")
     if len(labels) < 2 or not labels[-1]:  # noqa: PLR2004 - a name and its top-level domain
@@ -88,8 +89,8 @@ def registrable(qname: str) -> str:
     """The domain that was likely registered: the last two labels, or three below such as co.uk.
 
     An approximation on purpose: the public suffix list has 10,000 entries, ages by the week, and all that
-    hangs on it here is whether two names are unrelated. Names under one hosting suffix count as related, which
-    errs on the side of not accusing.
+    hangs on it here is whether two names are unrelated. Names under one hosting suffix count as related,
+    which errs on the side of not accusing.
     """
     labels = qname.split(".")
     country = 2
@@ -101,8 +102,8 @@ def registrable(qname: str) -> str:
 def bogon_kind(address: str) -> str | None:
     """The kind of special-use space an address lies in (RFC 6890), or None for an ordinary address.
 
-    private, shared, loopback, unspecified, link-local, documentation, multicast or reserved. ValueError when it
-    is no address.
+    private, shared, loopback, unspecified, link-local, documentation, multicast or reserved. ValueError
+    when it is no address.
     """
     parsed = ipaddress.ip_address(address)
     if isinstance(parsed, ipaddress.IPv4Address):

@@ -1,9 +1,9 @@
 """DNS messages as they stand in UDP datagrams.
 
-https://www.rfc-editor.org/rfc/rfc1035#section-4 . A datagram is whole or broken: the outcome is a message or a
-ProtocolError, never "need more data". The reader is our own because the general ones give up on the whole message
-at a record type they don't know (SVCB, HTTPS), at a name that is no UTF-8, or after following a long chain of
-compression pointers; here all three are ordinary input.
+https://www.rfc-editor.org/rfc/rfc1035#section-4 . A datagram is whole or broken: the outcome is a message or
+a ProtocolError, never "need more data". The reader is our own because dpkt gives up on the whole message at a
+record type it does not know (SVCB, HTTPS) or a name that is no UTF-8, and follows any number of compression
+pointers; here all three are ordinary input.
 """
 
 from __future__ import annotations
@@ -123,9 +123,9 @@ def type_name(number: int) -> str:
 def parse_message(data: bytes) -> DnsMessage:
     """Reads one message.
 
-    ProtocolError when it is not DNS: other protocols use port 53 too (QUIC, VPNs), so a header that no client or
-    server writes is refused, and so is a message whose question cannot be read. Damage after the question gives a
-    message with ``malformed`` set and all that was read before it.
+    ProtocolError when it is not DNS: other protocols use port 53 too (QUIC, VPNs), so a header that no client
+    or server writes is refused, and so is a message whose question cannot be read. Damage after the question
+    gives a message with ``malformed`` set and all that was read before it.
     """
     if len(data) < _HEADER.size:
         raise ProtocolError(f"{len(data)} bytes are too few for a DNS header")
@@ -172,7 +172,7 @@ def parse_message(data: bytes) -> DnsMessage:
 
 
 def _refuse_odd_query(flags: int, opcode: int, answers: int, authority: int, *, is_response: bool) -> None:
-    """A query is made by software we may trust to follow the format; a response may be forged by a sloppy box."""
+    """Queries follow the format or are no DNS; of a response less is asked, it may be sloppily forged."""
     if is_response:
         return
     if flags & (_Z_FLAG | _RCODE_MASK):
@@ -193,7 +193,7 @@ class _Records:
         self.malformed = False
 
     def read(self, data: bytes, at: int, answers: int, others: int) -> int:
-        """Reads what is there and returns where it ends; sets ``malformed`` at the first thing that is broken."""
+        """Reads what is there and returns where it ends; ``malformed`` says that something is broken."""
         # https://www.rfc-editor.org/rfc/rfc1035#section-4.1.3
         size = len(data)
         try:
@@ -201,11 +201,13 @@ class _Records:
                 at = _skip_name(data, at)
                 start = at + _RECORD.size
                 if start > size:
-                    raise ProtocolError("a record is cut short")
+                    self.malformed = True
+                    break
                 kind, rclass, ttl, length = _RECORD.unpack_from(data, at)
                 at = start + length
                 if at > size:
-                    raise ProtocolError("record data reach past the end")
+                    self.malformed = True
+                    break
                 if number < answers and rclass == _IN:
                     self._answer(data, kind, ttl, start, length)
         except ProtocolError:
@@ -220,7 +222,11 @@ class _Records:
                 self.addresses.append(_address(data[start : start + length]))
                 self.ttls.append(ttl)
         elif kind == _CNAME and len(self.cnames) < _MAX_CNAMES:
-            name, end = _name(data, start)
+            try:
+                name, end = _name(data, start)
+            except ProtocolError:  # the records after it can still be found
+                self.malformed = True
+                return
             if end != start + length:
                 self.malformed = True
             self.cnames.append(name)
@@ -228,7 +234,7 @@ class _Records:
 
 def _address(packed: bytes) -> str:
     if len(packed) == 4:  # noqa: PLR2004 - IPv4
-        return "%d.%d.%d.%d" % tuple(packed)
+        return ".".join(map(str, packed))
     return str(ipaddress.IPv6Address(packed))
 
 
@@ -254,7 +260,7 @@ def _skip_name(data: bytes, at: int) -> int:
     raise ProtocolError("a name is cut short")
 
 
-def _name(data: bytes, at: int) -> tuple[str, int]:
+def _name(data: bytes, at: int) -> tuple[str, int]:  # noqa: C901 - one loop over three kinds of label
     """The name at ``at`` as text, and where it ends.
 
     A pointer must lead to before the place the current run of labels began, so no loop can exist.

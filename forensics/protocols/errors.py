@@ -13,4 +13,4 @@ from __future__ import annotations
 
 
 class ProtocolError(ValueError):
-    """Malformed input; ``str()`` is one short sentence that holds nothing taken from the capture but numbers."""
+    """Malformed input; ``str()`` is a short sentence that takes nothing but numbers from the capture."""

@@ -7,8 +7,8 @@ from typing import Final
 MAX_TEXT: Final = 255
 
 _PRINTABLE: Final = frozenset(range(0x21, 0x7F)) - {0x5C}
-# Each byte as it is shown. Backslash and space are escaped too: the first so that an escape cannot be forged by
-# the bytes "\x41", the second so that texts can be joined by spaces and told apart again.
+# Each byte as it is shown. Backslash and space are escaped too: the first so that an escape cannot be forged
+# by the bytes "\x41", the second so that texts can be joined by spaces and told apart again.
 _SHOWN: Final = tuple(chr(byte) if byte in _PRINTABLE else f"\\x{byte:02x}" for byte in range(256))
 
 

@@ -17,6 +17,7 @@ HANDSHAKE: Final = 22
 _HEADER: Final = 5
 _MAX_FRAGMENT: Final = 1 << 14
 _FATAL: Final = 2
+_MINOR_VERSIONS: Final = frozenset(bytes([minor]) for minor in range(5))
 
 # https://www.rfc-editor.org/rfc/rfc8446#section-4
 _CLIENT_HELLO: Final = 1
@@ -34,6 +35,7 @@ _SIGNATURE_ALGORITHMS: Final = 13
 _ALPN: Final = 16
 _SUPPORTED_VERSIONS: Final = 43
 
+_GREASE: Final = 0x0A0A
 # SHA-256 of "HelloRetryRequest": https://www.rfc-editor.org/rfc/rfc8446#section-4.1.3
 _RETRY_RANDOM: Final = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
 
@@ -89,7 +91,7 @@ class ClientHello:
     alpn: tuple[str, ...]
     """Protocols offered, made printable, in order."""
     versions: tuple[str, ...]
-    """Versions offered, such as ``("1.3", "1.2")``: of supported_versions without GREASE, else legacy_version."""
+    """Versions offered, such as ``("1.3", "1.2")``: supported_versions without GREASE, else legacy_version."""
     legacy_version: int
     """The version field of the message itself, such as 0x0303."""
     cipher_suites: tuple[int, ...]
@@ -136,20 +138,18 @@ def looks_like_tls_client(data: bytes) -> bool:
     Three bytes are needed; a byte that is not there yet is given the benefit of the doubt.
     """
     return (
-        len(data) > 2
-        and data[0] == HANDSHAKE
-        and data[1] == 3
-        and data[2] <= 4
-        and data[5:6] in {b"", b"\x01"}
-    )  # noqa: PLR2004 - bytes of the header named above
+        data[:2] == b"\x16\x03"
+        and data[2:3] in _MINOR_VERSIONS
+        and data[5:6] in {b"", bytes([_CLIENT_HELLO])}
+    )
 
 
 def parse_client_hello(data: bytes) -> ClientHello | None:
     """Reads the ClientHello at the beginning of a client's TCP stream.
 
-    ``data`` may be a prefix of the stream (None: more is needed) or longer than the hello. The hello may be cut
-    into any number of records (RFC 8446 5.1). An SSLv2-compatible hello (RFC 5246 E.2) has no extensions and so no
-    server name: it is a ProtocolError that says so. So is a hello longer than ``MAX_HELLO``.
+    ``data`` may be a prefix of the stream (None: more is needed) or longer than the hello. The hello may be
+    cut into any number of records (RFC 8446 5.1). An SSLv2-compatible hello (RFC 5246 E.2) has no extensions
+    and so no server name: it is a ProtocolError that says so. So is a hello longer than ``MAX_HELLO``.
     """
     if not data:
         return None
@@ -184,10 +184,10 @@ def parse_client_hello(data: bytes) -> ClientHello | None:
 def parse_server_start(data: bytes) -> ServerStart | None:
     """Reads what comes first in a server's TCP stream.
 
-    Answers as soon as something is known: a ServerHello counts as seen when its first six bytes (type, length,
-    version) are there, even if the capture cut the rest; call again with more of the stream while ``complete`` is
-    false. A warning alert may come before the ServerHello (RFC 6066 3): both are reported. ProtocolError when the
-    stream is not TLS or does not begin with its handshake.
+    Answers as soon as something is known: a ServerHello counts as seen when its first six bytes (type,
+    length, version) are there, even if the capture cut the rest; call again with more of the stream while
+    ``complete`` is false. A warning alert may come before the ServerHello (RFC 6066 3): both are reported.
+    ProtocolError when the stream is not TLS or does not begin with its handshake.
     """
     alert: tuple[int, int] | None = None
     body = bytearray()
@@ -222,7 +222,7 @@ def version_name(version: int) -> str:
 
 def is_grease(value: int) -> bool:
     """Whether a 16-bit value is one of those that must be ignored (RFC 8701 2)."""
-    return value & 0x0F0F == 0x0A0A and value >> 8 == value & 0xFF
+    return value & 0x0F0F == _GREASE and value >> 8 == value & 0xFF
 
 
 def _record_header(data: bytes, at: int) -> tuple[int, int]:
