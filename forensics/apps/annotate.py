@@ -1,0 +1,261 @@
+"""Fills the columns of the flow and dns tables that say which app, whose name and whose address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import polars as pl
+
+from forensics.apps.catalogue import BlockMap, FirstBytes, NameMap, Owner, Pool, resembles
+from forensics.apps.load import load_apps, load_owners, load_pools
+from forensics.data import signature_root
+from forensics.errors import Place, RuleError
+from forensics.observations.dictionary import DNS, FLOW
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from forensics.apps.catalogue import App, Endpoint
+
+_DNS_COLUMNS: Final = (
+    "pool", "pool_answers", "pool_frames", "name_owner", "answer_owner", "owner_mismatch", "app", "feature",
+)  # fmt: skip
+_FLOW_COLUMNS: Final = ("dns_name", "dns_frame", "server_name", "name_basis", "app", "feature", "app_basis")
+
+
+@dataclass(frozen=True)
+class AppCatalogue:
+    """All apps, owners and pools, with the look-ups made from them; holds no state of a capture."""
+
+    apps: dict[str, App]
+    owners: dict[str, Owner]
+    pools: dict[str, Pool]
+    app_names: NameMap
+    """Name → (app, feature)."""
+    owner_names: NameMap
+    """Name → (owner, suffix)."""
+    pool_blocks: dict[str, BlockMap]
+    """Pool → its addresses → their owner; exact pools first, then by id."""
+    endpoints: tuple[tuple[Endpoint, BlockMap, tuple[str, str]], ...]
+    patterns: tuple[tuple[FirstBytes, tuple[str, str]], ...]
+
+    @classmethod
+    def load(cls, root: Path | None = None) -> AppCatalogue:
+        """Read ``apps/`` and ``pools/`` below ``root`` (default: the project's own signature files).
+
+        Raises RuleError with file, line and column for a file that cannot be used.
+        """
+        root = signature_root() if root is None else root
+        owners = load_owners(root)
+        apps = load_apps(root, owners)
+        pools = load_pools(root, owners)
+        owner_names = NameMap()
+        for owner in owners.values():
+            for suffix in owner.suffixes:
+                _claim(owner_names.add_suffix(suffix, (owner.id, suffix)), suffix, "owners")
+        app_names = NameMap()
+        endpoints: list[tuple[Endpoint, BlockMap, tuple[str, str]]] = []
+        patterns: list[tuple[FirstBytes, tuple[str, str]]] = []
+        for app in apps.values():
+            for feature in app.features:
+                use = (app.id, feature.id)
+                for name in feature.names:
+                    _claim(app_names.add_name(name, use), name, app.id)
+                for suffix in feature.suffixes:
+                    _claim(app_names.add_suffix(suffix, use), suffix, app.id)
+                endpoints.extend(
+                    (end, BlockMap((b, None) for b in end.blocks), use) for end in feature.endpoints
+                )
+                patterns.extend((pattern, use) for pattern in feature.first_bytes)
+        order = sorted(pools.values(), key=lambda pool: (pool.precision != "exact", pool.id))
+        pool_blocks = {pool.id: BlockMap(pool.entries) for pool in order}
+        return cls(
+            apps, owners, pools, app_names, owner_names, pool_blocks, tuple(endpoints), tuple(patterns)
+        )
+
+    def annotate_dns(self, dns: pl.DataFrame) -> pl.DataFrame:
+        """The dns table with its pool, owner and app columns filled."""
+        owner_of = cache(self._owner_of)
+        app_of = cache(self.app_names.find)
+        pools_of = cache(self._pools_of)
+        columns = ("qname", "public_name", "answers", "cnames", "response_frames", "response_answers")
+        rows: dict[str, list[Any]] = {name: [] for name in _DNS_COLUMNS}
+        for qname, public, answers, cnames, frames, texts in dns.select(columns).iter_rows():
+            found = self._pool_facts(pools_of, answers or (), frames or (), texts or ())
+            pool, pool_answers, pool_frames, answer_owner = found
+            owner = owner_of(qname) if qname else None
+            app, feature = (app_of(qname) if qname else None) or (None, None)
+            mismatch = None
+            if answer_owner is not None and qname:
+                chain = {owner_of(cname) for cname in cnames or ()}
+                mismatch = self._mismatch(qname, owner, answer_owner, chain, public=bool(public))
+            values = (pool, pool_answers, pool_frames, owner, answer_owner, mismatch, app, feature)
+            for name, value in zip(_DNS_COLUMNS, values, strict=True):
+                rows[name].append(value)
+        return dns.with_columns(
+            pl.Series(name, values, dtype=DNS.column(name).dtype) for name, values in rows.items()
+        )
+
+    def annotate_flows(self, flows: pl.DataFrame, dns: pl.DataFrame) -> pl.DataFrame:
+        """The flow table with its names and its app filled, from the dns table of the same capture.
+
+        The app comes from the SNI; without one from the DNS name; without a catalogued name from the first
+        bytes; without any name at all from address and port.
+        """
+        flows = _with_dns_name(flows, dns).with_columns(
+            server_name=pl.coalesce("sni", "dns_name"),
+            name_basis=pl.when(pl.col("sni").is_not_null())
+            .then(pl.lit("sni"))
+            .when(pl.col("dns_name").is_not_null())
+            .then(pl.lit("dns")),
+        )
+        keys = ["proto", "server", "server_port", "server_name", "name_basis", "client_head", "server_head"]
+        # Only as many half-bytes as any pattern needs: first bytes of TLS differ in every flow after that.
+        width = max((len(pattern.hex) for pattern, _ in self.patterns), default=0)
+        flows = flows.with_columns(
+            client_head=pl.col("client_first_bytes").fill_null("").str.slice(0, width),
+            server_head=pl.col("server_first_bytes").fill_null("").str.slice(0, width),
+        )
+        unique = flows.select(keys).unique(maintain_order=True)
+        by_name, by_bytes, by_end = (
+            cache(self.app_names.find),
+            cache(self._by_first_bytes),
+            cache(self._by_endpoint),
+        )
+        apps: list[tuple[str | None, str | None, str | None]] = []
+        for proto, server, port, name, basis, client_head, server_head in unique.iter_rows():
+            use = by_name(name) if name is not None else None
+            found = basis
+            if use is None and basis != "sni":
+                use, found = by_bytes(proto, client_head, server_head), "first-bytes"
+            if use is None and basis is None:
+                use, found = by_end(proto, server, port), "address"
+            apps.append((*use, found) if use is not None else (None, None, None))
+        names = ("app", "feature", "app_basis")
+        answers = unique.with_columns(
+            pl.Series(f"new_{name}", [row[i] for row in apps], dtype=pl.String)
+            for i, name in enumerate(names)
+        ).with_columns(pl.col("server_name", "name_basis").fill_null(""))
+        joined = flows.select(pl.col(keys)).with_columns(pl.col("server_name", "name_basis").fill_null(""))
+        joined = joined.join(answers, on=keys, how="left", maintain_order="left")
+        flows = flows.with_columns(joined[f"new_{name}"].alias(name) for name in names)
+        flows = flows.drop("client_head", "server_head")
+        return flows.with_columns(pl.col(name).cast(FLOW.column(name).dtype) for name in _FLOW_COLUMNS)
+
+    def _owner_of(self, name: str) -> str | None:
+        found = self.owner_names.find(name.lower())
+        return found[0] if found is not None else None
+
+    def _pools_of(self, address: str) -> tuple[tuple[str, str | None], ...]:
+        """The pools that hold an address, with the address's owner in each."""
+        found = ((pool, blocks.find(address)) for pool, blocks in self.pool_blocks.items())
+        return tuple((pool, owner) for pool, (held, owner) in found if held)
+
+    def _pool_facts(
+        self,
+        pools_of: Callable[[str], tuple[tuple[str, str | None], ...]],
+        answers: Iterable[str],
+        frames: Iterable[int],
+        texts: Iterable[str],
+    ) -> tuple[str | None, list[str] | None, list[int] | None, str | None]:
+        held: dict[str, list[str]] = {}
+        owner: dict[tuple[str, str], str | None] = {}
+        for address in answers:
+            for pool, whose in pools_of(address):
+                held.setdefault(pool, []).append(address)
+                owner[pool, address] = whose
+        if not held:
+            return None, None, None, None
+        # max keeps the first of equals, so an exact pool goes before a range.
+        pool = max((pool for pool in self.pool_blocks if pool in held), key=lambda one: len(held[one]))
+        forged = held[pool]
+        carried = [
+            frame
+            for frame, text in zip(frames, texts, strict=False)
+            if text and not set(forged).isdisjoint(text.split(" "))
+        ]
+        return pool, forged, carried, owner[pool, forged[0]]
+
+    def _mismatch(
+        self, name: str, owner: str | None, answer_owner: str, chain: set[str | None], *, public: bool
+    ) -> bool | None:
+        """Whether a name cannot truly live in its answer's space; None when that is not known."""
+        if answer_owner in (owner, *chain):
+            return False
+        space = self.owners[answer_owner]
+        if owner in space.tenants:
+            return None
+        if owner is not None:
+            return True
+        if not space.exclusive or not public or resembles(name, space.brands):
+            return None
+        return True
+
+    def _by_first_bytes(self, proto: str, client: str, server: str) -> tuple[str, str] | None:
+        for pattern, use in self.patterns:
+            stream = client if pattern.direction == "client" else server
+            if pattern.transport == proto and pattern.starts(stream):
+                return use
+        return None
+
+    def _by_endpoint(self, proto: str, server: str, port: int) -> tuple[str, str] | None:
+        for end, blocks, use in self.endpoints:
+            if (
+                end.transport == proto
+                and any(low <= port <= high for low, high in end.ports)
+                and blocks.find(server)[0]
+            ):
+                return use
+        return None
+
+
+def _claim(before: tuple[str, str] | None, name: str, file: str) -> None:
+    if before is not None:
+        raise RuleError(
+            Place(f"apps/{file}.yaml", 1, 1), f"{name} is already given to {before[0]}; remove one"
+        )
+
+
+def _with_dns_name(flows: pl.DataFrame, dns: pl.DataFrame) -> pl.DataFrame:
+    """Fill dns_name and dns_frame: the client's latest answer before the flow that holds its server."""
+    answers = (
+        dns.select("client", "qname", pl.col("response_frames").alias("frame"), "response_answers")
+        .filter(
+            pl.col("frame").list.len() > 0,
+            pl.col("frame").list.len() == pl.col("response_answers").list.len(),
+        )
+        .explode("frame", "response_answers")
+        .with_columns(server=pl.col("response_answers").str.split(" "))
+        .explode("server")
+        .filter(pl.col("server").is_not_null(), pl.col("frame").is_not_null(), pl.col("qname").is_not_null())
+    )
+    pairs = flows.select("client", "server").unique(maintain_order=True).with_row_index("pair")
+    answers = answers.join(pairs, on=["client", "server"], how="inner").sort("pair", "frame", "qname")
+    pair = flows.select("client", "server").join(
+        pairs, on=["client", "server"], how="left", maintain_order="left"
+    )["pair"]
+    if answers.is_empty():
+        return flows.with_columns(dns_name=pl.lit(None, pl.String), dns_frame=pl.lit(None, pl.Int64))
+    # One key that sorts by pair, then frame; frame numbers stay far below 2**40.
+    key = _key(answers["pair"], answers["frame"])
+    at = np.searchsorted(key, _key(pair, flows["first_frame"]), side="left") - 1
+    answer_pair = answers["pair"].to_numpy()
+    hit = (at >= 0) & (answer_pair[np.maximum(at, 0)] == pair.to_numpy())
+    rows = pl.Series(np.where(hit, at, 0))
+    known = pl.Series(hit)
+    nothing = pl.lit(None)
+    return flows.with_columns(
+        dns_name=pl.when(known).then(answers["qname"].gather(rows)).otherwise(nothing),
+        dns_frame=pl.when(known).then(answers["frame"].gather(rows)).otherwise(nothing),
+    )
+
+
+def _key(group: pl.Series, frame: pl.Series) -> npt.NDArray[np.int64]:
+    key: npt.NDArray[np.int64] = (group.to_numpy().astype(np.int64) << 40) + frame.to_numpy()
+    return key
