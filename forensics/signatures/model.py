@@ -7,9 +7,24 @@ from enum import StrEnum
 from typing import Final
 
 MECHANISMS: Final = (
-    "dns-injection", "dns-tampering", "dns-drop", "ip-block", "handshake-reset", "sni-reset", "sni-drop",
-    "http-reset", "blockpage-injection", "tls-mitm", "quic-drop", "udp-block", "media-block", "throttling-police",
-    "throttling-shape", "freeze-after-bytes", "residual-block", "protocol-block",
+    "dns-injection",
+    "dns-tampering",
+    "dns-drop",
+    "ip-block",
+    "handshake-reset",
+    "sni-reset",
+    "sni-drop",
+    "http-reset",
+    "blockpage-injection",
+    "tls-mitm",
+    "quic-drop",
+    "udp-block",
+    "media-block",
+    "throttling-police",
+    "throttling-shape",
+    "freeze-after-bytes",
+    "residual-block",
+    "protocol-block",
 )
 """The closed list of mechanism words."""
 
@@ -93,7 +108,8 @@ class Finding:
     def frame_numbers(self) -> list[int]:
         """Every frame named by the finding, ascending, each once."""
         named = {item.frame for item in self.frames}
-        for reason in (*self.evidence, *self.benign):
+        reasons: tuple[Evidence | Benign, ...] = (*self.evidence, *self.benign)
+        for reason in reasons:
             named.update(reason.frames)
         return sorted(named)
 

@@ -1,0 +1,197 @@
+"""From scored rows to findings: one per rule, app, feature and target, with statements and frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from forensics.observations.dictionary import DNS, FLOW
+from forensics.signatures.model import LEVELS, Benign, Evidence, Finding, FrameRole, Subject
+from forensics.signatures.score import Match, target_expr, word_expr
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from forensics.signatures.rule import Rule
+
+MAX_FRAMES: Final = 64
+"""Frames kept for one reason and for one role; a flood of resets needs no more to be shown."""
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Rows (as places in the match) of one rule that become one finding, in order of their first frame."""
+
+    match: Match
+    places: tuple[int, ...]
+    app: str | None
+    feature: str | None
+    target: str
+
+
+def build_findings(matches: Sequence[Match], tables: Mapping[str, pl.DataFrame]) -> tuple[Finding, ...]:
+    """Keep the best rule per row and mechanism, group the rows, and put the reasons into words."""
+    kept = _one_per_mechanism(matches)
+    made: list[tuple[int, Finding]] = []
+    for match, places in zip(matches, kept, strict=True):
+        frame = tables[match.rule.table.name]
+        for group in _groups(match, places, frame):
+            finding = _finding(group, frame)
+            first = min(finding.frame_numbers(), default=0)
+            made.append((first, finding))
+    made.sort(
+        key=lambda item: (
+            item[0],
+            item[1].signature,
+            item[1].target,
+            item[1].app or "",
+            item[1].feature or "",
+        )
+    )
+    return tuple(replace(finding, id=f"F{number}") for number, (_, finding) in enumerate(made, 1))
+
+
+def _one_per_mechanism(matches: Sequence[Match]) -> list[list[int]]:
+    """Places of each match that are reported."""
+    by_rule = {match.rule.id: {int(row) for row in match.rows} for match in matches}
+    best: dict[tuple[str, str, int], tuple[int, int, int]] = {}
+    taken: list[list[int]] = []
+    for number, match in enumerate(matches):
+        table = match.rule.table.name
+        better: set[int] = set().union(*(by_rule.get(other, set()) for other in match.rule.yields_to))
+        places = [place for place, row in enumerate(match.rows) if int(row) not in better]
+        taken.append(places)
+        for place in places:
+            key = (match.rule.mechanism, table, int(match.rows[place]))
+            rank = (int(match.levels[place]), int(match.scores[place]), -number)
+            best[key] = max(best.get(key, rank), rank)
+    return [
+        [
+            place
+            for place in places
+            if best[(match.rule.mechanism, match.rule.table.name, int(match.rows[place]))][2] == -number
+        ]
+        for number, (match, places) in enumerate(zip(matches, taken, strict=True))
+    ]
+
+
+def _groups(match: Match, places: Sequence[int], frame: pl.DataFrame) -> list[_Group]:
+    if not places:
+        return []
+    rule = match.rule
+    keys = frame[match.rows[list(places)]].select(
+        word_expr(rule, "app").alias("app"),
+        word_expr(rule, "feature").alias("feature"),
+        target_expr(rule).alias("target"),
+    )
+    grouped: dict[tuple[Any, ...], list[int]] = {}
+    for place, key in zip(places, keys.iter_rows(), strict=True):
+        grouped.setdefault(key, []).append(place)
+    # rows are in order of their first frame, and so are places
+    return [
+        _Group(match, tuple(members), app, feature, target)
+        for (app, feature, target), members in grouped.items()
+    ]
+
+
+def _finding(group: _Group, frame: pl.DataFrame) -> Finding:
+    match, rule = group.match, group.match.rule
+    best = max(group.places, key=lambda place: (match.levels[place], match.scores[place], -place))
+    row = frame.row(int(match.rows[best]), named=True)
+    columns = {*rule.frames, *(name for item in rule.evidence for name in item.frames)}
+    columns.update(name for item in rule.benign for name in item.frames)
+    shown = frame[match.rows[list(group.places)]].select(sorted(columns))
+    return Finding(
+        id="",
+        signature=rule.id,
+        mechanism=rule.mechanism,
+        level=LEVELS[int(match.levels[best])],
+        score=int(match.scores[best]),
+        title=rule.title,
+        app=group.app,
+        feature=group.feature,
+        target=group.target,
+        subjects=_subjects(rule, frame[match.rows[list(group.places)]]),
+        evidence=_evidence(group, best, row, shown),
+        benign=_benign(group, best, row, shown),
+        frames=_frames(rule, shown),
+        notes=_notes(match, best, row),
+    )
+
+
+def _subjects(rule: Rule, rows: pl.DataFrame) -> tuple[Subject, ...]:
+    if rule.table.name == DNS.name:
+        wanted = ["stream", "client", "client_port", "resolver", "resolver_port", "dns"]
+        return tuple(Subject("udp", *values) for values in rows.select(wanted).iter_rows())
+    if rule.table.name == FLOW.name:
+        wanted = ["proto", "stream", "client", "client_port", "server", "server_port", "flow"]
+        return tuple(Subject(*values) for values in rows.select(wanted).iter_rows())
+    return tuple(
+        Subject("tcp", stream, "", 0, "", 0, flow)
+        for stream, flow in rows.select("stream", "flow").iter_rows()
+    )
+
+
+def _numbers(
+    shown: pl.DataFrame, columns: Iterable[str], keep: Sequence[bool] | None = None
+) -> tuple[int, ...]:
+    """Frames in these columns over all rows (or the kept ones), ascending, each once, the first MAX_FRAMES."""
+    found: set[int] = set()
+    for name in columns:
+        values = shown[name] if keep is None else shown[name].filter(pl.Series(keep, dtype=pl.Boolean))
+        if isinstance(values.dtype, pl.List):
+            values = values.explode()
+        found.update(values.drop_nulls().to_list())
+    return tuple(sorted(found)[:MAX_FRAMES])
+
+
+def _evidence(
+    group: _Group, best: int, row: Mapping[str, object], shown: pl.DataFrame
+) -> tuple[Evidence, ...]:
+    match = group.match
+    made = []
+    for item in match.rule.evidence:
+        held = match.held[item.id]
+        if not held[best]:
+            continue
+        extra = {"distinct": int(match.counts[item.id][best])} if item.id in match.counts else {}
+        frames = _numbers(shown, item.frames, [bool(held[place]) for place in group.places])
+        made.append(Evidence(item.id, item.points, item.because.fill({**row, **extra}), frames))
+    return tuple(made)
+
+
+def _benign(group: _Group, best: int, row: Mapping[str, object], shown: pl.DataFrame) -> tuple[Benign, ...]:
+    match = group.match
+    made = []
+    for item in match.rule.benign:
+        testable, stands = match.benign[item.id]
+        if not testable[best] and item.untested is not None:
+            made.append(Benign(item.id, "not-testable", item.untested.fill(row)))
+        elif stands[best]:
+            frames = _numbers(shown, item.frames, [bool(stands[place]) for place in group.places])
+            made.append(Benign(item.id, "stands", item.because.fill(row), item.points, frames))
+        else:
+            made.append(Benign(item.id, "excluded", item.otherwise.fill(row)))
+    return tuple(made)
+
+
+def _frames(rule: Rule, shown: pl.DataFrame) -> tuple[FrameRole, ...]:
+    found: dict[FrameRole, None] = {}
+    for name in rule.frames:
+        role = rule.table.column(name).role or name
+        found.update(dict.fromkeys(FrameRole(number, role) for number in _numbers(shown, (name,))))
+    return tuple(sorted(found, key=lambda item: (item.frame, item.role)))
+
+
+def _notes(match: Match, best: int, row: Mapping[str, object]) -> tuple[str, ...]:
+    """Sentences of the caps that apply, whether or not the points would have gone higher."""
+    notes = [
+        f"not above {cap.level}: {cap.because.fill(row)}"
+        for cap, applies in zip(match.rule.caps, match.capped, strict=True)
+        if applies[best]
+    ]
+    if match.rule.maturity == "experimental":
+        notes.append("not above suspected: the signature is experimental")
+    return tuple(notes)

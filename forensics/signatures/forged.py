@@ -1,0 +1,64 @@
+"""Which flows go to an address that a forged DNS answer gave."""
+
+from __future__ import annotations
+
+import polars as pl
+
+
+def forged_answers(poisoned: pl.DataFrame) -> pl.DataFrame:
+    """Client, name, address and time (ns) of each forged answer in the dns rows that a rule matched.
+
+    Forged are the answers in a pool or in bogon space. Where responses merely disagree, all but the last are: an
+    injector must win the race, so what comes last is the resolver's.
+    """
+    if poisoned.is_empty():
+        return pl.DataFrame(
+            schema={"client": pl.String, "name": pl.String, "address": pl.String, "time": pl.Int64}
+        )
+    listed = pl.concat_list(
+        pl.col("pool_answers").fill_null(pl.lit([], dtype=pl.List(pl.String))),
+        pl.col("bogon_answers").fill_null(pl.lit([], dtype=pl.List(pl.String))),
+    )
+    texts = pl.col("response_answers").fill_null(pl.lit([], dtype=pl.List(pl.String)))
+    early = texts.list.head(texts.list.len().cast(pl.Int64) - 1).list.join(" ").str.split(" ")
+    last = texts.list.get(-1, null_on_oob=True).fill_null("").str.split(" ")
+    first_delay = pl.col("response_delays_ms").list.min().fill_null(0.0)
+    return (
+        poisoned.select(
+            "client",
+            pl.col("qname").alias("name"),
+            pl.when(listed.list.len() > 0)
+            .then(listed)
+            .when(texts.list.len() > 1)
+            .then(early.list.set_difference(last))
+            .alias("address"),
+            (pl.col("query_time") + (first_delay * 1e6).cast(pl.Int64)).alias("time"),
+        )
+        .explode("address")
+        .filter(pl.col("address").is_not_null() & (pl.col("address") != ""))
+    )
+
+
+def mark_forged_addresses(flow: pl.DataFrame, poisoned: pl.DataFrame) -> pl.DataFrame:
+    """Fill ``address_forged``: the client was given the server's address by a forged answer before the flow began.
+
+    An address may be forged for one name and right for another, so a flow that names its server counts only when the
+    name is the one that was poisoned.
+    """
+    forged = (
+        forged_answers(poisoned)
+        .group_by("client", "name", "address", maintain_order=True)
+        .agg(pl.col("time").min())
+    )
+    keys = flow.select("client", "server", "server_name", "first_time").with_row_index("row")
+    joined = keys.join(forged, left_on=["client", "server"], right_on=["client", "address"], how="inner")
+    hits = joined.filter(
+        (pl.col("time") <= pl.col("first_time"))
+        & (pl.col("server_name").is_null() | (pl.col("server_name") == pl.col("name")))
+    )
+    marked = (
+        keys["row"].is_in(hits["row"].unique().implode())
+        if len(hits)
+        else pl.repeat(value=False, n=len(flow), eager=True)
+    )
+    return flow.with_columns(marked.cast(pl.Boolean).alias("address_forged"))
