@@ -7,14 +7,19 @@ from typing import Any
 
 import yaml
 
-from pcaps.generate import demonstration, drops, resets
+from pcaps.generate import addresses, demonstration, drops, formats, hostile, names, policing, resets
 from pcaps.generate.dns import Query
 from pcaps.generate.files import render
 from pcaps.generate.world import Flow, Packet, World
 
 CASES: dict[str, Callable[[World], None]] = {
+    **addresses.CASES,
     **demonstration.CASES,
     **drops.CASES,
+    **formats.CASES,
+    **hostile.CASES,
+    **names.CASES,
+    **policing.CASES,
     **resets.CASES,
 }
 
@@ -75,6 +80,8 @@ def _expectation(world: World, file: str) -> dict[str, Any]:
         "sni": names,
         "dns": dns,
     }
+    for row in expect.notes.get("hostile_sni", []):
+        row["frame"], row["stream"] = row["frame"].frame, row.pop("flow").stream
     out.update(expect.notes)
     return out
 

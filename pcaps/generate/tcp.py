@@ -105,7 +105,9 @@ class Tcp(Flow):
         """The client's SYN (or its retransmission)."""
         end = self.ends[CLIENT]
         end.next = (end.isn + 1) & 0xFFFFFFFF
-        return self.segment(CLIENT, time, "S", seq=end.isn)
+        packet = self.segment(CLIENT, time, "S", seq=end.isn)
+        self.first = getattr(self, "first", packet)
+        return packet
 
     def accept(self, time: float) -> float:
         """SYN/ACK at ``time`` and the client's ACK; returns the time of that ACK."""
