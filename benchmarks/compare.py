@@ -38,7 +38,7 @@ def commands(capture: str) -> dict[str, list[str]]:
 
 
 def measure(command: list[str]) -> tuple[float, float]:
-    """Seconds on the clock, and the largest resident set of the process in MB; ends the program on failure."""
+    """Seconds on the clock and largest resident set of the process in MB; ends the program on failure."""
     start = time.perf_counter()
     devnull = subprocess.DEVNULL
     process = subprocess.Popen(command, stdout=devnull, stderr=devnull)  # noqa: S603 - the two commands above
