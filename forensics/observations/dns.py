@@ -240,11 +240,16 @@ class DnsCollector:
         self._closed: list[tuple[Any, ...]] = []
         self._swept = 0
 
-    def add(self, packets: pl.DataFrame, data: npt.NDArray[np.uint8], book: AddressBook) -> None:  # noqa: ARG002 - every collector is fed these three
+    def add(
+        self,
+        packets: pl.DataFrame,
+        data: npt.NDArray[np.uint8],
+        book: AddressBook,  # noqa: ARG002 - every collector is fed these three
+    ) -> None:
         """Takes the next packets, in frame order.
 
         ``packets`` has the columns of PACKET_SCHEMA, ``stream`` (Int64, Wireshark's udp.stream) and ``clock``
-        (Int64, ns: the running maximum of ``time``), and holds only UDP packets of port 53 that carry payload.
+        (Int64, ns: the running maximum of ``time``), and holds only UDP packets of port 53 with payload.
         ``data`` is the uint8 array that ``payload_offset`` points into.
         """
         for row in packets.select(_COLUMNS).iter_rows():

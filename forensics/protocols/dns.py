@@ -33,6 +33,8 @@ _CNAME: Final = 5
 _AAAA: Final = 28
 _ADDRESS_BYTES: Final = {_A: 4, _AAAA: 16}
 _MAX_NAME: Final = 255
+# More than one question is an error whoever sends it, but a forger may make it.
+_MAX_QUESTIONS: Final = 4
 _POINTER: Final = 0xC0
 # Real messages need a handful of jumps; one injector is known to follow 17. The limit only bounds work.
 _MAX_JUMPS: Final = 64
@@ -100,7 +102,8 @@ class DnsMessage:
     qtype: str
     """``A``, ``AAAA``… or ``TYPEn``."""
     questions: int
-    """1; or 0 for an error response that does not repeat its question (then qname and qtype are empty)."""
+    """1; 0 for an error response that does not repeat its question (then qname and qtype are empty); up to 4
+    in a malformed response, of which the first is given."""
     answers: int
     """Records in the answer section, as the header counts them."""
     addresses: tuple[str, ...]
@@ -138,7 +141,8 @@ def parse_message(data: bytes) -> DnsMessage:
     if is_response and questions == 0 and answers == 0 and rcode:
         # an error without its question: RFC 1035 4.1.1 asks for no more than the header
         qname, qtype, at = "", "", _HEADER.size
-    elif questions != 1:  # https://www.rfc-editor.org/rfc/rfc9619
+    elif questions != 1 and not (is_response and 1 < questions <= _MAX_QUESTIONS):
+        # https://www.rfc-editor.org/rfc/rfc9619
         raise ProtocolError(f"a DNS message with {questions} questions")
     else:
         _refuse_odd_query(flags, opcode, answers, authority, is_response=is_response)
@@ -151,6 +155,8 @@ def parse_message(data: bytes) -> DnsMessage:
         qtype = type_name(number)
         at += _QUESTION.size
     records = _Records()
+    if questions > 1:
+        at = records.skip_questions(data, at, questions - 1)
     if answers or authority or additional:
         at = records.read(data, at, answers, authority + additional)
     return DnsMessage(
@@ -191,6 +197,16 @@ class _Records:
         self.ttls: list[int] = []
         self.cnames: list[str] = []
         self.malformed = False
+
+    def skip_questions(self, data: bytes, at: int, count: int) -> int:
+        """Passes over the questions after the first; such a message is malformed in any case."""
+        self.malformed = True
+        for _ in range(count):
+            try:
+                at = _skip_name(data, at) + _QUESTION.size
+            except ProtocolError:
+                return len(data)
+        return at
 
     def read(self, data: bytes, at: int, answers: int, others: int) -> int:
         """Reads what is there and returns where it ends; ``malformed`` says that something is broken."""

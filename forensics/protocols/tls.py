@@ -5,6 +5,7 @@ Only the plaintext beginning of a connection is read. https://www.rfc-editor.org
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,6 +35,9 @@ _POINT_FORMATS: Final = 11
 _SIGNATURE_ALGORITHMS: Final = 13
 _ALPN: Final = 16
 _SUPPORTED_VERSIONS: Final = 43
+_READ_TYPES: Final = frozenset(
+    {_SERVER_NAME, _GROUPS, _POINT_FORMATS, _SIGNATURE_ALGORITHMS, _ALPN, _SUPPORTED_VERSIONS}
+)
 
 _GREASE: Final = 0x0A0A
 # SHA-256 of "HelloRetryRequest": https://www.rfc-editor.org/rfc/rfc8446#section-4.1.3
@@ -91,7 +95,7 @@ class ClientHello:
     alpn: tuple[str, ...]
     """Protocols offered, made printable, in order."""
     versions: tuple[str, ...]
-    """Versions offered, such as ``("1.3", "1.2")``: supported_versions without GREASE, else legacy_version."""
+    """Versions offered, such as ``("1.3", "1.2")``: supported_versions (no GREASE) or legacy_version."""
     legacy_version: int
     """The version field of the message itself, such as 0x0303."""
     cipher_suites: tuple[int, ...]
@@ -105,7 +109,7 @@ class ClientHello:
     signature_algorithms: tuple[int, ...]
     """signature_algorithms."""
     malformed_extensions: tuple[int, ...]
-    """Types whose content could not be read; the hello itself is whole."""
+    """Types read here whose content is broken, or that came twice; the hello itself is whole."""
     length: int
     """Bytes of the stream it took, record headers included."""
     records: int
@@ -304,22 +308,29 @@ class _Extensions:
     def read(self, block: bytes) -> None:
         """Walks the block: type, length, content."""
         # https://www.rfc-editor.org/rfc/rfc8446#section-4.2
+        # the one loop here that runs often, hence no helper calls for types that are only noted
         at = 0
+        size = len(block)
+        types = self.types
         seen: set[int] = set()
-        while at < len(block):
-            if at + 4 > len(block):
+        while at < size:
+            start = at + 4
+            if start > size:
                 raise ProtocolError("an extension is cut short")
             kind = block[at] << 8 | block[at + 1]
-            content, at = _vector(block, at + 2, 2, "extension")
-            self.types.append(kind)
-            if kind in seen:  # forbidden; the first is what most servers act on
-                self.malformed.append(kind)
-                continue
-            seen.add(kind)
-            try:
-                self._content(kind, content)
-            except ProtocolError:
-                self.malformed.append(kind)
+            at = start + (block[at + 2] << 8 | block[at + 3])
+            if at > size:
+                raise ProtocolError("an extension reaches past the end of what holds it")
+            if kind in _READ_TYPES:
+                if kind in seen:  # forbidden; the first is what most servers act on
+                    self.malformed.append(kind)
+                else:
+                    seen.add(kind)
+                    try:
+                        self._content(kind, block[start:at])
+                    except ProtocolError:
+                        self.malformed.append(kind)
+            types.append(kind)
 
     def _content(self, kind: int, content: bytes) -> None:
         if kind == _SERVER_NAME:
@@ -428,8 +439,10 @@ def _alert(fragment: bytes, size: int) -> tuple[int, int] | None:
 def _vector(data: bytes, at: int, width: int, what: str) -> tuple[bytes, int]:
     """A vector with a length of ``width`` bytes before it, and where it ends (RFC 8446 3.4)."""
     start = at + width
-    end = start + int.from_bytes(data[at:start], "big")
-    if start > len(data) or end > len(data):
+    if start > len(data):
+        raise ProtocolError(f"the {what} is cut short")
+    end = start + (data[at] if width == 1 else data[at] << 8 | data[at + 1])
+    if end > len(data):
         raise ProtocolError(f"the {what} reaches past the end of what holds it")
     return data[start:end], end
 
@@ -438,4 +451,4 @@ def _words(data: bytes) -> tuple[int, ...]:
     """The bytes as 16-bit numbers in network order."""
     if len(data) % 2:
         raise ProtocolError("a list of 16-bit numbers has an odd length")
-    return tuple(data[i] << 8 | data[i + 1] for i in range(0, len(data), 2))
+    return struct.unpack(f"!{len(data) // 2}H", data)
