@@ -1,0 +1,46 @@
+"""``forensics analyze``: verdicts and findings of one capture."""
+
+from __future__ import annotations
+
+import click
+
+from forensics.cli.run import analyzed, check_output, text_output
+
+
+@click.command()
+@click.argument("capture")
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", help="For people or programs."
+)
+@click.option("-o", "--output", metavar="FILE", help="Write there instead of standard output.")
+@click.option("--exit-code", is_flag=True, help="Exit with 1 when something at least likely was found.")
+@click.option("--no-progress", is_flag=True, help="Never draw a progress bar.")
+@click.pass_context
+def analyze(  # noqa: PLR0913 - one parameter an option
+    ctx: click.Context, capture: str, form: str, output: str | None, *, exit_code: bool, no_progress: bool
+) -> None:
+    """Say what works in CAPTURE, what does not, how it is broken, and why we may say so.
+
+    CAPTURE is a pcap or pcapng file, plain or compressed with gzip; - reads standard input.
+
+    Exit status: 0 analysed (1 with --exit-code when something was found), 2 unusable arguments or input.
+    """
+    check_output(capture, output)
+    analysis = analyzed(capture, progress=not no_progress)
+    with text_output(output) as stream:
+        if form == "json":
+            from forensics.report.json_format import dump_json
+
+            dump_json(analysis, stream)
+        else:
+            from rich.console import Console
+
+            from forensics.report.text import text_report
+
+            text_report(analysis, Console(file=stream))
+    if exit_code:
+        from forensics.signatures.model import LEVELS
+
+        likely = LEVELS[LEVELS.index("likely") :]
+        if any(item.level in likely for item in (*analysis.findings, *analysis.verdicts)):
+            ctx.exit(1)

@@ -1,0 +1,61 @@
+"""``forensics docs``: reference documentation made from the code itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from forensics.observations.dictionary import Column, Table
+
+
+@click.group()
+def docs() -> None:
+    """Print reference documentation."""
+
+
+@docs.command()
+@click.option("--format", "form", type=click.Choice(["text", "markdown"]), default="text")
+def observations(form: str) -> None:
+    """Print the dictionary of observations: every column of every table of facts."""
+    from forensics.observations.dictionary import TABLES
+
+    lines = _markdown if form == "markdown" else _text
+    for table in TABLES.values():
+        for line in lines(table):
+            click.echo(line)
+
+
+def _type(column: Column) -> str:
+    return str(column.dtype() if isinstance(column.dtype, type) else column.dtype)
+
+
+def _text(table: Table) -> Iterator[str]:
+    yield f"{table.name}: {table.row}"
+    yield ""
+    name = max(len(column.name) for column in table.columns)
+    kind = max(len(_type(column)) for column in table.columns)
+    unit = max(len(column.unit) for column in table.columns)
+    for column in table.columns:
+        source = f" [{column.source}]" if column.source else ""
+        yield f"  {column.name:{name}}  {_type(column):{kind}}  {column.unit:{unit}}  {column.meaning}{source}"
+    yield ""
+
+
+def _markdown(table: Table) -> Iterator[str]:
+    def cell(text: str) -> str:
+        return text.replace("|", "\\|")
+
+    yield f"## {table.name}"
+    yield ""
+    yield f"One row is {cell(table.row)}."
+    yield ""
+    yield "| column | type | unit | meaning | source |"
+    yield "|---|---|---|---|---|"
+    for column in table.columns:
+        cells = (f"`{column.name}`", _type(column), column.unit, column.meaning, column.source)
+        yield "| " + " | ".join(cell(text) for text in cells) + " |"
+    yield ""

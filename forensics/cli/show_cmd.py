@@ -1,0 +1,77 @@
+"""``forensics show``: the tables of facts that verdicts rest on."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from forensics.cli.run import analyzed, check_output, text_output
+from forensics.errors import ForensicsError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_TABLES: Final = {"flows": "flow", "resets": "reset", "dns": "dns"}
+
+
+@click.command()
+@click.argument("table", type=click.Choice(list(_TABLES)))
+@click.argument("capture")
+@click.option("--format", "form", type=click.Choice(["text", "csv", "ndjson", "parquet"]), default="text")
+@click.option("--columns", metavar="A,B,...", help="Only these columns, in this order ('all': every one).")
+@click.option("-o", "--output", metavar="FILE", help="Write there instead of standard output.")
+@click.option("--no-progress", is_flag=True, help="Never draw a progress bar.")
+def show(  # noqa: PLR0913 - one parameter an option
+    table: str, capture: str, form: str, columns: str | None, output: str | None, *, no_progress: bool
+) -> None:
+    """Print the facts of CAPTURE: flows, resets or dns, one row a line.
+
+    'forensics docs observations' says what each column means. Text shows a selection of columns, the other
+    formats show all of them.
+    """
+    check_output(capture, output)
+    if form == "parquet" and output is None and sys.stdout.isatty():
+        raise ForensicsError("parquet is binary and standard output is a terminal: use --output FILE")
+    from forensics.observations.dictionary import TABLES
+
+    name = _TABLES[table]
+    chosen = _chosen(columns, name, [column.name for column in TABLES[name].columns], brief=form == "text")
+    analysis = analyzed(capture, progress=not no_progress)
+    _write(analysis.tables[name].select(chosen), form, output)
+
+
+def _chosen(columns: str | None, name: str, known: list[str], *, brief: bool) -> list[str]:
+    from forensics.report.rows import BRIEF
+
+    if columns is None:
+        return list(BRIEF[name]) if brief else known
+    if columns == "all":
+        return known
+    chosen = list(dict.fromkeys(word for word in columns.split(",") if word))
+    if not chosen:
+        raise click.UsageError("--columns names no column")
+    for word in chosen:
+        if word not in known:
+            near = difflib.get_close_matches(word, known, n=3)
+            hint = f"did you mean {' or '.join(near)}?" if near else "see 'forensics docs observations'"
+            raise click.UsageError(f"the {name} table has no column {word!r}: {hint}")
+    return chosen
+
+
+def _write(frame: pl.DataFrame, form: str, output: str | None) -> None:
+    from forensics.report import rows
+
+    if form == "parquet":
+        if output is None:
+            rows.write_parquet(frame, click.get_binary_stream("stdout"))
+            return
+        with Path(output).open("wb") as binary:
+            rows.write_parquet(frame, binary)
+        return
+    writer = {"text": rows.write_text, "csv": rows.write_csv, "ndjson": rows.write_ndjson}[form]
+    with text_output(output) as stream:
+        writer(frame, stream)
