@@ -1,0 +1,262 @@
+"""Columns that compare a flow with the client's other flows: attempts, controls, what else was answered.
+
+Works on the columns of the dictionary only, after names and apps are filled. Every step sorts; none compares
+all flows with all others.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import polars as pl
+
+from forensics.observations.dictionary import DNS, FLOW
+from forensics.observations.intervals import (
+    Moments,
+    Spans,
+    best_of_other_colour,
+    count_inside,
+    count_overlaps,
+    first_of_other_colour,
+)
+
+if TYPE_CHECKING:
+    from forensics.observations.intervals import Ints
+
+ANSWER_MARGIN_NS: Final = 10_000_000_000
+"""Other servers' answers count from this long before the flow's first packet until as long after its last."""
+CONTROL_MARGIN_NS: Final = 120_000_000_000
+"""A control transfer may lie this far away in time."""
+
+_FLOW_COLUMNS: Final = (
+    "control_goodput_bps", "control_frame", "control_ratio",
+    "name_attempts", "name_ok", "name_reset", "name_silent",
+    "endpoint_other_names_ok", "endpoint_control_frame",
+    "others_answered", "others_answered_frame", "others_failed",
+    "endpoint_answered", "endpoint_answered_frame",
+    "capture_after_ms",
+)  # fmt: skip
+
+
+def add_context(flows: pl.DataFrame, dns: pl.DataFrame, last_time: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The flow and dns tables with their cross-flow columns filled.
+
+    ``last_time`` is the time of the capture's last packet (ns since the epoch).
+    *Answered* means: TCP, a SYN/ACK or payload of the server was seen; UDP, a packet of the server was seen.
+    """
+    facts = _facts(flows)
+    columns = {
+        **_control(facts),
+        **_names(facts),
+        **_endpoint_names(facts),
+        **_others(facts),
+        **_endpoint(facts),
+        "capture_after_ms": (last_time - facts["last_time"]) / 1e6,
+    }
+    flows = flows.with_columns(
+        columns[name].cast(FLOW.column(name).dtype).alias(name) for name in _FLOW_COLUMNS
+    )
+    return flows, dns.with_columns(_answers_tls_ok(facts, dns))
+
+
+def _facts(flows: pl.DataFrame) -> pl.DataFrame:
+    """The columns needed here, with numbers in place of names and addresses, and how each flow went."""
+    frames = (
+        flows.select(
+            pl.int_range(pl.len()).alias("row"),
+            pl.col("rst_to_client_frames").alias("frame"),
+            "tls_client_hello_frame",
+        )
+        .filter(pl.col("frame").list.len() > 0)
+        .explode("frame")
+        .filter(pl.col("frame") > pl.col("tls_client_hello_frame"))
+        .group_by("row")
+        .agg(pl.col("frame").min().alias("reset_frame"))
+    )
+    tls = pl.col("tls_client_hello").fill_null(value=False)
+    partial = pl.col("tls_client_hello_partial").fill_null(value=False)
+    hello = pl.col("tls_server_hello").fill_null(value=False)
+    tcp = pl.col("proto") == "tcp"
+    got_data = pl.col("first_data_to_client_frame").is_not_null() | (
+        pl.col("bytes_to_client").fill_null(0) > 0
+    )
+    after_hello = pl.coalesce("to_client_bytes_after_hello", "bytes_to_client").fill_null(0)
+    reset = pl.col("reset_frame").is_not_null()
+    hello_first = (pl.col("tls_server_hello_frame") < pl.col("reset_frame")).fill_null(value=False)
+    return (
+        flows.with_columns(row=pl.int_range(pl.len()))
+        .join(frames, on="row", how="left", maintain_order="left")
+        .with_columns(
+            client_id=_number("client"),
+            server_id=_number("server"),
+            name_id=_number("server_name"),
+            answered=pl.when(tcp)
+            .then(pl.col("syn_ack_frame").is_not_null() | got_data)
+            .otherwise(pl.col("packets_to_client").fill_null(0) > 0),
+            answer_frame=pl.min_horizontal("syn_ack_frame", "first_data_to_client_frame"),
+            hello_ok=hello,
+            went_ok=hello | (~tls & ~partial & got_data),
+            went_reset=tls & reset & ~hello_first,
+            went_silent=tls & ~reset & (after_hello == 0),
+        )
+        .with_columns(answer_time=_answer_time())
+    )
+
+
+def _number(column: str) -> pl.Expr:
+    """Equal values as equal numbers from 0 on; null becomes -1."""
+    return (pl.col(column).rank("dense").cast(pl.Int64) - 1).fill_null(-1)
+
+
+def _answer_time() -> pl.Expr:
+    """When a flow was answered: exact after a captured SYN, else by the share of its frames before."""
+    milliseconds = pl.col("syn_span_ms").fill_null(0.0) + pl.col("syn_rtt_ms")
+    exact = pl.col("first_time") + (milliseconds * 1e6).round().cast(pl.Int64)
+    frames = (pl.col("last_frame") - pl.col("first_frame")).clip(lower_bound=1)
+    share = ((pl.col("answer_frame") - pl.col("first_frame")) / frames).fill_null(0.0).clip(0.0, 1.0)
+    lasted = pl.col("last_time") - pl.col("first_time")
+    guess = pl.col("first_time") + (share * lasted).round().cast(pl.Int64)
+    return pl.min_horizontal(pl.coalesce(exact, guess), "last_time")
+
+
+def _control(facts: pl.DataFrame) -> dict[str, pl.Series]:
+    """The client's fastest other transfer to another name; where a name is missing, to another server."""
+    transfers = facts.filter(pl.col("goodput_bps").is_not_null()).sort(
+        ["goodput_bps", "first_frame"], descending=[True, False], maintain_order=True
+    )
+    named, unnamed = (pl.col("name_id") >= 0), (pl.col("name_id") < 0)
+    best = np.full(len(facts), -1, dtype=np.int64)
+    rank = np.full(len(facts), len(transfers), dtype=np.int64)
+    for questions, candidates, colour in (
+        (named, named, "name_id"),
+        (named, unnamed, "server_id"),
+        (unnamed, pl.lit(value=True), "server_id"),
+    ):
+        asked = facts.filter(questions)
+        held = transfers.with_row_index("place").filter(candidates)
+        found = best_of_other_colour(_spans(held, colour), _spans(asked, colour, CONTROL_MARGIN_NS))
+        place = np.append(_ints(held, "place"), len(transfers))[found]
+        rows = _ints(asked, "row")
+        rank[rows] = np.minimum(rank[rows], np.where(found >= 0, place, len(transfers)))
+    best = np.where(rank < len(transfers), rank, -1)
+    goodput = _pick(transfers["goodput_bps"], best)
+    own = facts["goodput_bps"]
+    ratio = pl.select(pl.when(own > 0).then(goodput / own)).to_series()
+    return {
+        "control_goodput_bps": goodput,
+        "control_frame": _pick(transfers["first_frame"], best),
+        "control_ratio": ratio,
+    }
+
+
+def _names(facts: pl.DataFrame) -> dict[str, pl.Series]:
+    """Attempts of the client at the same name, and how they went."""
+    over = ["client_id", "name_id"]
+    known = pl.col("name_id") >= 0
+    counts = facts.select(
+        pl.when(known).then(pl.len().over(over)).alias("name_attempts"),
+        pl.when(known).then(pl.col("went_ok").sum().over(over)).alias("name_ok"),
+        pl.when(known).then(pl.col("went_reset").sum().over(over)).alias("name_reset"),
+        pl.when(known).then(pl.col("went_silent").sum().over(over)).alias("name_silent"),
+    )
+    return counts.to_dict(as_series=True)
+
+
+def _endpoint_names(facts: pl.DataFrame) -> dict[str, pl.Series]:
+    """Handshakes of the client with the same server address and port that succeeded under another SNI."""
+    end = ["client", "server", "server_port"]
+    good = (
+        facts.filter(pl.col("hello_ok"), pl.col("sni").is_not_null())
+        .group_by(*end, "sni")
+        .agg(pl.len().cast(pl.Int64).alias("count"), pl.col("tls_server_hello_frame").min().alias("frame"))
+        .sort("frame", "sni", nulls_last=True)
+    )
+    ends = good.group_by(end, maintain_order=True).agg(
+        pl.col("count").sum().alias("total"),
+        pl.col("sni").first().alias("first_sni"),
+        pl.col("frame").first().alias("first_frame_of"),
+        pl.col("frame").get(1, null_on_oob=True).alias("second_frame_of"),
+    )
+    same = good.select(*end, "sni", pl.col("count").alias("same"))
+    joined = (
+        facts.select(*end, "sni")
+        .join(ends, on=end, how="left", maintain_order="left")
+        .join(same, on=[*end, "sni"], how="left", maintain_order="left")
+    )
+    result = joined.select(
+        (pl.col("total").fill_null(0) - pl.col("same").fill_null(0)).alias("endpoint_other_names_ok"),
+        pl.when(pl.col("first_sni") == pl.col("sni"))
+        .then("second_frame_of")
+        .otherwise("first_frame_of")
+        .alias("endpoint_control_frame"),
+    )
+    return result.to_dict(as_series=True)
+
+
+def _others(facts: pl.DataFrame) -> dict[str, pl.Series]:
+    """What the client's flows to other servers met while this one ran."""
+    # Client and server as one number, so that "same client, same server" is one group too.
+    facts = facts.with_columns(pair_id=pl.struct("client_id", "server_id").rank("dense").cast(pl.Int64) - 1)
+    asked = _spans(facts, "pair_id", ANSWER_MARGIN_NS)
+    good = facts.filter("answered").sort("answer_time", "answer_frame", "first_frame", nulls_last=True)
+    time = _ints(good, "answer_time")
+    clients, pairs = _ints(good, "client_id"), _ints(good, "pair_id")
+    answered = count_inside(Moments(clients, time), asked.group, asked.low, asked.high)
+    answered -= count_inside(Moments(pairs, time), asked.colour, asked.low, asked.high)
+    bad = facts.filter(
+        pl.col("proto") == "tcp", ~pl.col("answered"), pl.col("start_seen").fill_null(value=False)
+    )
+    tried = _spans(bad, "pair_id")
+    failed = count_overlaps(tried, asked, by_colour=False) - count_overlaps(tried, asked, by_colour=True)
+    first = first_of_other_colour(clients, pairs, time, asked)
+    return {
+        "others_answered": pl.Series(answered),
+        "others_answered_frame": _pick(good["answer_frame"], first),
+        "others_failed": pl.Series(failed),
+    }
+
+
+def _endpoint(facts: pl.DataFrame) -> dict[str, pl.Series]:
+    """Answered flows to the same server address, of any client, to any port."""
+    counts = facts.select(
+        pl.col("answered").sum().over("server_id").alias("endpoint_answered"),
+        pl.when("answered").then("answer_frame").min().over("server_id").alias("endpoint_answered_frame"),
+    )
+    return counts.to_dict(as_series=True)
+
+
+def _answers_tls_ok(facts: pl.DataFrame, dns: pl.DataFrame) -> pl.Series:
+    """ServerHellos that the client got for this name from one of the answers."""
+    good = (
+        facts.filter(pl.col("hello_ok"), pl.col("sni").is_not_null())
+        .group_by("client", "sni", "server")
+        .agg(pl.len().cast(pl.Int64).alias("count"))
+    )
+    counts = (
+        dns.select(pl.int_range(pl.len()).alias("row"), "client", pl.col("qname").alias("sni"), "answers")
+        .filter(pl.col("answers").list.len() > 0)
+        .with_columns(server=pl.col("answers").list.unique())
+        .explode("server")
+        .join(good, on=["client", "sni", "server"], how="inner")
+        .group_by("row")
+        .agg(pl.col("count").sum())
+    )
+    rows = dns.select(pl.int_range(pl.len()).alias("row")).join(
+        counts, on="row", how="left", maintain_order="left"
+    )
+    return rows["count"].fill_null(0).cast(DNS.column("answers_tls_ok").dtype).alias("answers_tls_ok")
+
+
+def _spans(facts: pl.DataFrame, colour: str, margin: int = 0) -> Spans:
+    low, high = _ints(facts, "first_time") - margin, _ints(facts, "last_time") + margin
+    return Spans(_ints(facts, "client_id"), _ints(facts, colour), low, high)
+
+
+def _ints(facts: pl.DataFrame, column: str) -> Ints:
+    return facts[column].cast(pl.Int64).to_numpy()
+
+
+def _pick(values: pl.Series, index: Ints) -> pl.Series:
+    """The values at the indices; null where the index is -1."""
+    return values.gather(pl.select(pl.when(pl.Series(index) >= 0).then(pl.Series(index))).to_series())
