@@ -112,7 +112,7 @@ def outcome_of(code: int) -> Outcome:
 def _outcome(rule: Rule) -> pl.Expr:
     matched = rule.when.holds()
     for item in rule.benign:
-        if item.suppress:
+        if item.suppress and item.when is not None:
             matched = matched & ~item.when.holds()
     result = pl.when(matched).then(1).otherwise(0)
     for gate in rule.requires:

@@ -169,10 +169,10 @@ def _benign(group: _Group, best: int, row: Mapping[str, object], shown: pl.DataF
         testable, stands = match.benign[item.id]
         if not testable[best] and item.untested is not None:
             made.append(Benign(item.id, "not-testable", item.untested.fill(row)))
-        elif stands[best]:
+        elif stands[best] and item.because is not None:
             frames = _numbers(shown, item.frames, [bool(stands[place]) for place in group.places])
             made.append(Benign(item.id, "stands", item.because.fill(row), item.points, frames))
-        else:
+        elif item.otherwise is not None:
             made.append(Benign(item.id, "excluded", item.otherwise.fill(row)))
     return tuple(made)
 

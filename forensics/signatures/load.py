@@ -56,11 +56,11 @@ EVIDENCE_KEYS: Final = {
 }
 BENIGN_KEYS: Final = {
     "id": True,
-    "when": True,
+    "when": False,
     "testable": False,
-    "points": True,
-    "because": True,
-    "otherwise": True,
+    "points": False,
+    "because": False,
+    "otherwise": False,
     "untested": False,
     "suppress": False,
     "frames": False,
@@ -208,6 +208,9 @@ class _RuleReader:
     def _statement(self, node: yaml.Node, what: str, extra: dict[str, str] | None = None) -> Statement:
         return read_statement(self.source, node, self.table, what, extra)
 
+    def _maybe(self, keys: dict[str, yaml.Node], key: str) -> Statement | None:
+        return self._statement(keys[key], key) if key in keys else None
+
     def _pattern(self, node: yaml.Node, what: str, pattern: str) -> str:
         text = self.source.string(node, what)
         if not re.fullmatch(pattern, text):
@@ -285,16 +288,19 @@ class _RuleReader:
     def _benign(self, node: yaml.Node) -> BenignItem:
         source = self.source
         keys = source.mapping(node, "benign", BENIGN_KEYS)
-        if ("testable" in keys) != ("untested" in keys):
-            raise RuleError(source.place(node), "`testable` and `untested` belong together")
+        said = {"when", "points", "because", "otherwise"}
+        if not (said <= keys.keys() and ("testable" in keys) == ("untested" in keys)):
+            if keys.keys() != {"id", "untested"}:
+                message = "benign has when, points, because and otherwise (and testable together with untested), or only untested"
+                raise RuleError(source.place(node), message)
         return BenignItem(
             id=self._pattern(keys["id"], "id", ITEM_PATTERN),
-            points=self._points(keys["points"], "points", -MAX_POINTS, 0),
-            because=self._statement(keys["because"], "because"),
-            otherwise=self._statement(keys["otherwise"], "otherwise"),
-            when=self._condition(keys["when"], "when"),
+            points=self._points(keys["points"], "points", -MAX_POINTS, 0) if "points" in keys else 0,
+            because=self._maybe(keys, "because"),
+            otherwise=self._maybe(keys, "otherwise"),
+            when=self._optional(keys, "when"),
             testable=self._optional(keys, "testable"),
-            untested=self._statement(keys["untested"], "untested") if "untested" in keys else None,
+            untested=self._maybe(keys, "untested"),
             suppress="suppress" in keys and source.boolean(keys["suppress"], "suppress"),
             frames=self._frames_of(keys),
             place=source.place(node),

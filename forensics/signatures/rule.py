@@ -38,10 +38,12 @@ class BenignItem:
 
     id: str
     points: int
-    because: Statement
-    otherwise: Statement
+    because: Statement | None
+    """Said when the explanation stands."""
+    otherwise: Statement | None
     """Said when the explanation is excluded."""
-    when: Condition
+    when: Condition | None
+    """None for an explanation that no single capture can test; then only ``untested`` is there."""
     testable: Condition | None
     """When false or null the explanation could not be tested."""
     untested: Statement | None
@@ -111,11 +113,11 @@ class Rule:
         """Every column that the rule looks at, names or shows, sorted."""
         names = {name for condition in self.conditions() for name in condition.columns}
         names.update(self.requires, self.frames, self.target)
-        statements = [item.because for item in self.evidence] + [cap.because for cap in self.caps]
-        statements += [item.because for item in self.benign]
-        statements += [item.otherwise for item in self.benign]
-        statements += [item.untested for item in self.benign if item.untested is not None]
-        names.update(name for statement in statements for name, _ in statement.units)
+        statements: list[Statement | None] = [item.because for item in self.evidence]
+        statements += [cap.because for cap in self.caps]
+        for item in self.benign:
+            statements += [item.because, item.otherwise, item.untested]
+        names.update(name for statement in statements if statement for name, _ in statement.units)
         for shown in (*(item.frames for item in self.evidence), *(item.frames for item in self.benign)):
             names.update(shown)
         names.update(item.distinct for item in self.evidence if item.distinct)

@@ -92,10 +92,14 @@ def score_rows(rule: Rule, frame: pl.DataFrame, rows: NDArray[np.int64]) -> Matc
 
 def _facts(rule: Rule, matched: pl.DataFrame) -> pl.DataFrame:
     always = pl.repeat(value=True, n=pl.len(), dtype=pl.Boolean)
-    facts = [item.when.holds().alias(f"e.{item.id}") for item in rule.evidence if item.when is not None]
+    never = pl.repeat(value=False, n=pl.len(), dtype=pl.Boolean)
+    facts = [
+        reason.when.holds().alias(f"e.{reason.id}") for reason in rule.evidence if reason.when is not None
+    ]
     for item in rule.benign:
-        facts.append(item.when.holds().alias(f"b.{item.id}"))
+        facts.append((never if item.when is None else item.when.holds()).alias(f"b.{item.id}"))
         testable = always if item.testable is None else item.testable.holds()
+        testable = never if item.when is None else testable
         facts.append(testable.alias(f"t.{item.id}"))
     for index, cap in enumerate(rule.caps):
         facts.append((always if cap.when is None else cap.when.holds()).alias(f"c.{index}"))
