@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from scapy.layers.inet import ICMP, IP
 
@@ -10,12 +10,17 @@ from pcaps.generate.dns import Query, lookup
 from pcaps.generate.tcp import Tcp, visit
 from pcaps.generate.world import Packet, World
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 RULE = "ip.block.syn-blackhole"
 BACKOFF = (0.0, 1.0, 3.0, 7.0, 15.0)
 NAME, ADDRESS = "web.whatsapp.com", "157.240.22.55"
 
 
-def knock(w: World, time: float, address: str, port: int = 443, times: tuple[float, ...] = BACKOFF) -> tuple[Tcp, list[Packet]]:
+def knock(
+    w: World, time: float, address: str, port: int = 443, times: tuple[float, ...] = BACKOFF
+) -> tuple[Tcp, list[Packet]]:
     """SYNs as Linux repeats them."""
     flow = Tcp(w, w.host(address, 50), port=port)
     return flow, [flow.syn(time + after) for after in times]
@@ -38,20 +43,23 @@ def others(w: World) -> list[Tcp]:
 def four_syns(w: World) -> None:
     """One address, five SYNs."""
     w.story(
-        """After a clean DNS answer, the SYN to web.whatsapp.com and its repetitions at 1, 3, 7 and 15 s get no answer, while
-        other sites answer before, during and after.""",
+        """After a clean DNS answer, the SYN to web.whatsapp.com and its repetitions at 1, 3, 7 and 15 s
+        get no answer, while other sites answer before, during and after.""",
         "ip-blackhole-not-host-answers-late",
     )
     lookup(w, 0.0, NAME, [ADDRESS])
     others(w)
     flow, syns = knock(w, 3.0, ADDRESS)
-    w.finding(RULE, "ip-block", "suspected", [flow], {"syn": [syns[0], syns[-1]]}, app="whatsapp", feature="web")
+    w.finding(
+        RULE, "ip-block", "suspected", [flow], {"syn": [syns[0], syns[-1]]}, app="whatsapp", feature="web"
+    )
 
 
 def two_addresses(w: World) -> None:
     """All addresses of a name, on two ports."""
     w.story(
-        """e3.whatsapp.net resolves to two addresses; neither answers on port 443 or 5222. Other sites answer.""",
+        """e3.whatsapp.net resolves to two addresses; neither answers on port 443 or 5222. Other sites
+        answer.""",
         "ip-blackhole-not-dead-network",
     )
     addresses = ["157.240.22.53", "31.13.95.50"]
@@ -61,15 +69,21 @@ def two_addresses(w: World) -> None:
         for port in (443, 5222):
             flow, syns = knock(w, 2.0 + number + port / 10000, address, port, BACKOFF[:4])
             w.finding(
-                RULE, "ip-block", "suspected", [flow], {"syn": [syns[0], syns[-1]]}, app="whatsapp", feature="text"
+                RULE,
+                "ip-block",
+                "suspected",
+                [flow],
+                {"syn": [syns[0], syns[-1]]},
+                app="whatsapp",
+                feature="text",
             )
 
 
 def not_poisoned(w: World) -> None:
     """The address was never the site's."""
     w.story(
-        """As ip-blackhole-four-syns, but the address came from a forged DNS answer that raced the true one: the DNS explains
-        the silence, and the address is not reported again.""",
+        """As ip-blackhole-four-syns, but the address came from a forged DNS answer that raced the true
+        one: the DNS explains the silence, and the address is not reported again.""",
         "ip-blackhole-four-syns",
     )
     query = Query(w, 0.0, NAME)
@@ -87,7 +101,8 @@ def not_poisoned(w: World) -> None:
 def not_late(w: World) -> None:
     """Slow to answer is not blocked."""
     w.story(
-        "As ip-blackhole-four-syns, but the third SYN is answered and the visit completes: loss, not a block.",
+        """As ip-blackhole-four-syns, but the third SYN is answered and the visit completes: loss, not a
+        block.""",
         "ip-blackhole-four-syns",
     )
     lookup(w, 0.0, NAME, [ADDRESS])
@@ -103,13 +118,18 @@ def not_late(w: World) -> None:
 def not_dead(w: World) -> None:
     """Nothing works."""
     w.story(
-        """As ip-blackhole-two-addresses, but nothing at all answers any more after the first seconds, the resolver
-        included: the network is down.""",
+        """As ip-blackhole-two-addresses, but nothing at all answers any more after the first seconds, the
+        resolver included: the network is down.""",
         "ip-blackhole-two-addresses",
     )
     lookup(w, 0.0, "e3.whatsapp.net", ["157.240.22.53", "31.13.95.50"])
     lookup(w, 0.2, "www.debian.org", ["130.89.148.77"])
-    for when, address in ((20.0, "157.240.22.53"), (20.3, "31.13.95.50"), (21.0, "130.89.148.77"), (24.0, "151.101.0.223")):
+    for when, address in (
+        (20.0, "157.240.22.53"),
+        (20.3, "31.13.95.50"),
+        (21.0, "130.89.148.77"),
+        (24.0, "151.101.0.223"),
+    ):
         knock(w, when, address)
     for when, name in ((22.0, "www.python.org"), (30.0, "www.kernel.org")):
         query = Query(w, when, name)
@@ -120,20 +140,19 @@ def not_dead(w: World) -> None:
 def not_icmp(w: World) -> None:
     """A router says no, and says so."""
     w.story(
-        """As ip-blackhole-four-syns, but a router answers every SYN with ICMP "administratively prohibited" (type 3, code 13):
-        a refusal in the open, not a black hole.""",
+        """As ip-blackhole-four-syns, but a router answers every SYN with ICMP "administratively
+        prohibited" (type 3, code 13): a refusal in the open, not a black hole.""",
         "ip-blackhole-four-syns",
     )
     lookup(w, 0.0, NAME, [ADDRESS])
     others(w)
-    flow, syns = knock(w, 3.0, ADDRESS)
+    _flow, syns = knock(w, 3.0, ADDRESS)
     router = w.host("203.0.113.1", 253, "zero", df=False)
     for syn in syns:
         quoted = IP(src=w.client.addr, dst=ADDRESS, ttl=62, id=0, flags="DF", tos=0) / syn.layer
         quoted = IP(bytes(quoted)[:40] + bytes(quoted)[40:60])
         w.add(Packet(syn.time + 0.011, router, w.client, None, ICMP(type=3, code=13) / quoted))
     w.never(RULE, "suspected")
-
 
 
 CASES: dict[str, Callable[[World], None]] = {

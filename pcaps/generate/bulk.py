@@ -1,14 +1,18 @@
-"""A download, event by event: a sender with slow start, SACK recovery and RTO; a path that may police, shape or lose."""
+"""A download, event by event: slow start, SACK recovery and RTO over a path that polices, shapes or loses."""
 
 from __future__ import annotations
 
 import heapq
-import random
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from pcaps.generate import tls
 from pcaps.generate.tcp import CLIENT, SERVER, STACK_DELAY, Tcp
-from pcaps.generate.world import Packet
+
+if TYPE_CHECKING:
+    import random
+
+    from pcaps.generate.world import Packet
 
 HEADERS = 52
 """IPv4 and TCP with timestamps: what a policer counts beside the payload."""
@@ -30,6 +34,7 @@ class Path:
     _free: float = field(default=0.0, init=False)
     _tokens: float = field(default=-1.0, init=False)
     _filled: float = field(default=0.0, init=False)
+    _last: float = field(default=0.0, init=False)
 
     def carry(self, time: float, size: int, rng: random.Random) -> float | None:
         """When a packet sent at ``time`` reaches the client; None when it is dropped."""
@@ -45,7 +50,9 @@ class Path:
             self._tokens -= size
         if self.loss and rng.random() < self.loss:
             return None
-        return depart + self.rtt / 2
+        # a fifth of a millisecond of jitter, never out of order
+        self._last = max(self._last + 1e-6, depart + self.rtt / 2 + rng.random() * 0.0002)
+        return self._last
 
 
 class Download:
@@ -74,7 +81,7 @@ class Download:
         # truth
         self.packets: list[Packet] = []
         self.repaired: list[Packet] = []
-        """Retransmissions as the client sees them."""
+        """Retransmissions that the client can tell: they fill a hole below what it has."""
         body = tls.data(self.rng, count * flow.mss)[: count * flow.mss]
         self.body = body
         self.base = flow.ends[SERVER].next
@@ -181,7 +188,7 @@ class Download:
         data = self.body[segment * flow.mss : (segment + 1) * flow.mss]
         packet = flow.segment(SERVER, now, "A", data, seq=self.base + segment * flow.mss, caplen=CAPLEN)
         self.packets.append(packet)
-        if segment in self.again:
+        if segment in self.again and self.have and segment < max(self.have):
             self.repaired.append(packet)
         fills = bool(self.have)
         if segment >= self.expected:
@@ -199,7 +206,8 @@ class Download:
     def _ack(self, now: float) -> None:
         self.unacked = 0
         self.ack_timer += 1
-        flow, blocks = self.flow, []
+        flow = self.flow
+        blocks: list[list[int]] = []
         for one in sorted(self.have):
             if blocks and blocks[-1][1] == one:
                 blocks[-1][1] = one + 1

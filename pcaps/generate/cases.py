@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from pcaps.generate import addresses, demonstration, drops, formats, hostile, names, policing, resets
-from pcaps.generate.dns import Query
 from pcaps.generate.files import render
 from pcaps.generate.world import Flow, Packet, World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pcaps.generate.dns import Query
 
 CASES: dict[str, Callable[[World], None]] = {
     **addresses.CASES,

@@ -1,19 +1,23 @@
-"""The demonstration: WhatsApp text works, photos are reset, Facebook's name is poisoned (the pattern of 2017)."""
+"""The demonstration: WhatsApp text works, photos are reset, Facebook's name is poisoned (as in 2017)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from pcaps.generate.dns import Query, lookup
 from pcaps.generate.resets import MEDIA, RULE, reset_then_server_hello
 from pcaps.generate.tcp import CLIENT, SERVER, Tcp, visit
-from pcaps.generate.world import Packet, World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pcaps.generate.world import Packet, World
 
 FACEBOOK = "157.240.22.35"
 
 
 def chat(w: World, time: float, address: str, port: int, rounds: int) -> Tcp:
-    """WhatsApp's chat connection: a clear prefix, then frames with a three-byte length; returns after ``rounds``."""
+    """WhatsApp's chat connection: a clear prefix, then frames with a three-byte length, some rounds."""
     flow = Tcp(w, w.host(address, 48), port=port, rtt=0.17)
     at = flow.open(time) + 0.002
     rng = w.rng
@@ -45,11 +49,11 @@ def poisoned(w: World, time: float, name: str, forged: tuple[str, str]) -> tuple
 def whatsapp_2017(w: World) -> None:
     """The pattern that users reported in July 2017."""
     w.story(
-        """WhatsApp text works over a long connection (port 5222), photos do not: every TLS connection to mmg.whatsapp.net
-        is reset 0.3 RTT after the ClientHello and the server's own answer comes too late. facebook.com and
-        www.facebook.com are answered with addresses of Twitter and Dropbox before the true answer arrives; the
-        client believes the first answer and its connection attempts there go nowhere. WeChat, e-mail and another
-        HTTPS site work."""
+        """WhatsApp text works over a long connection (port 5222), photos do not: every TLS connection to
+        mmg.whatsapp.net is reset 0.3 RTT after the ClientHello and the server's own answer comes too
+        late. facebook.com and www.facebook.com are answered with addresses of Twitter and Dropbox
+        before the true answer arrives; the client believes the first answer and its connection attempts
+        there go nowhere. WeChat, e-mail and another HTTPS site work.""",
     )
     w.start = 1_500_000_000.0
     # controls

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scapy.layers.dns import DNS, DNSQR, DNSRR
 
 from pcaps.generate.world import UDP, Flow, Host, Packet, World
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 TYPES = {"A": 1, "AAAA": 28}
 
@@ -37,7 +39,7 @@ class Query(Flow):
         )
         return self.queries[-1]
 
-    def answer(  # noqa: PLR0913 - every field that a forger may choose
+    def answer(  # noqa: PLR0913 - one argument a property of what is staged
         self,
         time: float,
         addresses: Sequence[str],
@@ -64,7 +66,7 @@ class Query(Flow):
         return packet
 
 
-def lookup(  # noqa: PLR0913 - name, type and answer of one look-up
+def lookup(  # noqa: PLR0913 - one argument a property of what is staged
     world: World,
     time: float,
     qname: str,

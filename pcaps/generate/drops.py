@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from pcaps.generate.dns import lookup
 from pcaps.generate.tcp import CLIENT, SERVER, Tcp, visit
-from pcaps.generate.world import Packet, World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pcaps.generate.world import Packet, World
 
 RULE = "tls.sni.drop"
 NAME = "www.bbc.com"
@@ -26,11 +30,11 @@ def hello_into_silence(
     return hello, again
 
 
-def controls(w: World, times: tuple[float, ...], **more: int) -> list[Tcp]:
+def controls(w: World, times: tuple[float, ...]) -> list[Tcp]:
     """Another name on the same address completes, and so does another site."""
     server = w.host(ADDRESS, 54)
     lookup(w, 0.0, NAME, [ADDRESS])
-    out = [visit(w, time, OTHER, server, rtt=0.1, **more) for time in times]
+    out = [visit(w, time, OTHER, server, rtt=0.1) for time in times]
     visit(w, times[0] + 3, "www.debian.org", w.host("130.89.148.77", 47), rtt=0.05)
     return out
 
@@ -38,8 +42,8 @@ def controls(w: World, times: tuple[float, ...], **more: int) -> list[Tcp]:
 def hello_unacked(w: World) -> None:
     """The hello never arrives."""
     w.story(
-        """The ClientHello for www.bbc.com is retransmitted at 0.3, 0.9, 2.1, 4.5, 9.3 and 18.9 s and never acknowledged;
-        the server's address answers another name before and meanwhile.""",
+        """The ClientHello for www.bbc.com is retransmitted at 0.3, 0.9, 2.1, 4.5, 9.3 and 18.9 s and never
+        acknowledged; the server's address answers another name before and meanwhile.""",
         "sni-drop-not-capture-end",
     )
     others = controls(w, (0.2, 8.0, 25.0))
@@ -52,8 +56,8 @@ def hello_unacked(w: World) -> None:
 def acked_muted(w: World) -> None:
     """The hello arrives; then the server is not heard any more."""
     w.story(
-        """The ClientHello is acknowledged, then 30 s of silence in which the client's keep-alives go unanswered; another
-        name on the same address completes before and meanwhile.""",
+        """The ClientHello is acknowledged, then 30 s of silence in which the client's keep-alives go
+        unanswered; another name on the same address completes before and meanwhile.""",
         "sni-drop-not-slow-server",
     )
     controls(w, (0.2, 8.0, 33.0))
@@ -68,9 +72,9 @@ def acked_muted(w: World) -> None:
 def not_pmtu(w: World) -> None:
     """Only full-size segments are lost."""
     w.story(
-        """As sni-drop-hello-unacked, but the hello is 1,800 bytes long: its short last segment is acknowledged (by SACK),
-        its full-size first one never is. Full-size segments do not fit the path (PMTU black hole); the other name
-        completes because its hello is short.""",
+        """As sni-drop-hello-unacked, but the hello is 1,800 bytes long: its short last segment is
+        acknowledged (by SACK), its full-size first one never is. Full-size segments do not fit the path
+        (PMTU black hole); the other name completes because its hello is short.""",
         "sni-drop-hello-unacked",
     )
     controls(w, (0.2, 8.0, 25.0))
@@ -98,8 +102,8 @@ def not_slow_server(w: World) -> None:
 def not_zero_window(w: World) -> None:
     """The server's receive window is closed."""
     w.story(
-        """As sni-drop-acked-muted, but the server acknowledges the hello with window 0 and answers every window probe
-        in the same way: it is there, and busy.""",
+        """As sni-drop-acked-muted, but the server acknowledges the hello with window 0 and answers every
+        window probe in the same way: it is there, and busy.""",
         "sni-drop-acked-muted",
     )
     controls(w, (0.2, 8.0, 33.0))
@@ -116,7 +120,8 @@ def not_zero_window(w: World) -> None:
 def not_capture_end(w: World) -> None:
     """The capture stops too early to tell."""
     w.story(
-        "As sni-drop-hello-unacked, but the capture stops 300 ms after the hello: nobody can say what came later.",
+        """As sni-drop-hello-unacked, but the capture stops 300 ms after the hello: nobody can say what
+        came later.""",
         "sni-drop-hello-unacked",
     )
     controls(w, (0.2,))

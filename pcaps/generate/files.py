@@ -1,13 +1,16 @@
-"""Writing finished packets as capture files, byte by byte, so that the bytes never depend on a library's version."""
+"""Finished packets as capture files, byte by byte: the bytes never depend on a library's version."""
 
 from __future__ import annotations
 
 import gzip
 import io
 import struct
+from typing import TYPE_CHECKING
 
-from pcaps.generate.world import Packet, World
+if TYPE_CHECKING:
+    from pcaps.generate.world import Packet, World
 
+UNKNOWN_BLOCK_AFTER = 2
 LINK_TYPES = {"ether": 1, "vlan": 1, "sll": 113}
 
 
@@ -35,7 +38,7 @@ def _block(kind: int, body: bytes) -> bytes:
 
 
 def pcapng(world: World) -> bytes:
-    """One section, two interfaces: microseconds, and nanoseconds with a name; one unknown block between packets."""
+    """One section, two interfaces (microseconds, nanoseconds), one unknown block between packets."""
     link = LINK_TYPES[world.link]
     out = [
         _block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)),
@@ -50,7 +53,7 @@ def pcapng(world: World) -> bytes:
             "<IIIII", packet.interface, stamp >> 32, stamp & 0xFFFFFFFF, len(data), len(packet.data)
         )
         out.append(_block(6, head + data))
-        if packet.frame == 2:  # noqa: PLR2004 - anywhere will do
+        if packet.frame == UNKNOWN_BLOCK_AFTER:
             out.append(_block(0x80000123, b"a block that no reader knows"))
     return b"".join(out)
 

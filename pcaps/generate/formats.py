@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from pcaps.generate.dns import lookup
 from pcaps.generate.resets import MEDIA, RULE, reset_then_server_hello
 from pcaps.generate.tcp import Tcp, visit
 from pcaps.generate.world import Flow, Host, World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def reset_story(w: World, address: str, what: str) -> Flow:
@@ -56,7 +59,7 @@ def two_interfaces(w: World) -> None:
     reset_story(
         w,
         "157.240.22.60",
-        "in a pcapng with two interfaces (microseconds: UDP; nanoseconds: TCP) and a block of an unknown type.",
+        "in a pcapng: UDP on one interface (microseconds), TCP on another (nanoseconds), an unknown block.",
     )
     for packet in w.packets:
         packet.interface = 1 if packet.flow is not None and packet.flow.proto == "tcp" else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from pcaps.generate import tls
 from pcaps.generate.dns import Query, lookup
@@ -11,6 +11,9 @@ from pcaps.generate.formats import reset_story
 from pcaps.generate.resets import MEDIA, RULE, forged_reset, reset_then_server_hello
 from pcaps.generate.tcp import CLIENT, SERVER, Tcp, visit
 from pcaps.generate.world import TCP, UDP, Packet, Raw, World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ETHERNET, IPV4 = 14, 20
 NAMES = (
@@ -25,8 +28,9 @@ NAMES = (
 def sni_escapes(w: World) -> None:
     """Server names that attack whoever prints them."""
     w.story(
-        """Server names that hold terminal escapes, a newline, markup, a spreadsheet formula, a path and bytes that are no
-        UTF-8. The first is reset like sni-reset-late-server-hello, so its name gets into a finding."""
+        """Server names that hold terminal escapes, a newline, markup, a spreadsheet formula, a path and
+        bytes that are no UTF-8. The first is reset like sni-reset-late-server-hello, so its name gets
+        into a finding.""",
     )
     server = w.host("203.0.113.66")
     for number, name in enumerate(NAMES):
@@ -49,12 +53,13 @@ def sni_escapes(w: World) -> None:
 def dns_loop(w: World) -> None:
     """A name that points at itself."""
     w.story(
-        "Responses whose compression pointers point at themselves, at each other and past the end; a clean look-up around them."
+        """Responses whose compression pointers point at themselves, at each other and past the end; a
+        clean look-up around them.""",
     )
     lookup(w, 0.0, "www.debian.org", ["130.89.148.77"])
     answers = (
         b"\xc0\x2c\x00\x01\x00\x01\x00\x00\x01\x2c\x00\x04\x01\x02\x03\x04",  # points at itself
-        b"\xc0\x2e\xc0\x2c\x00\x01\x00\x01\x00\x00\x01\x2c\x00\x04\x01\x02\x03\x04",  # two pointers, each at the other
+        b"\xc0\x2e\xc0\x2c\x00\x01\x00\x01\x00\x00\x01\x2c\x00\x04\x01\x02\x03\x04",  # two in a circle
         b"\xc3\xff\x00\x01\x00\x01\x00\x00\x01\x2c\x00\x04\x01\x02\x03\x04",  # past the end
     )
     name = "loop.hypatia-books.net"
@@ -76,13 +81,13 @@ def dns_loop(w: World) -> None:
 def lengths(w: World) -> None:
     """Lengths that lie."""
     w.story(
-        """The story of sni-reset-late-server-hello, followed by packets whose IP, TCP and UDP lengths lie: too long, too
-        short, zero, a header longer than the packet, and a bare Ethernet header."""
+        """The story of sni-reset-late-server-hello, followed by packets whose IP, TCP and UDP lengths lie:
+        too long, too short, zero, a header longer than the packet, and a bare Ethernet header.""",
     )
     reset_story(w, "157.240.22.60", "")
     w.story(
-        """The story of sni-reset-late-server-hello, followed by packets whose IP, TCP and UDP lengths lie: too long, too
-        short, zero, a header longer than the packet, and a bare Ethernet header."""
+        """The story of sni-reset-late-server-hello, followed by packets whose IP, TCP and UDP lengths lie:
+        too long, too short, zero, a header longer than the packet, and a bare Ethernet header.""",
     )
     evil = w.host("203.0.113.13")
 
@@ -108,19 +113,21 @@ def lengths(w: World) -> None:
         lambda data: data[: ETHERNET + IPV4 + 5],
     )
     for number, lie in enumerate(tcp_lies):
-        layer = TCP(sport=443, dport=50000 + number, seq=1000, ack=1, flags="PA", window=500) / Raw(b"\x16\x03\x01\x02\x00")
+        layer = TCP(sport=443, dport=50000 + number, seq=1000, ack=1, flags="PA", window=500) / Raw(
+            b"\x16\x03\x01\x02\x00"
+        )
         w.add(Packet(5.0 + number / 10, evil, w.client, None, layer, mangle=lie))
     for number, lie in enumerate(udp_lies):
-        layer = UDP(sport=53, dport=30000 + number) / Raw(bytes(range(12)))
-        w.add(Packet(7.0 + number / 10, evil, w.client, None, layer, mangle=lie))
+        datagram = UDP(sport=53, dport=30000 + number) / Raw(bytes(range(12)))
+        w.add(Packet(7.0 + number / 10, evil, w.client, None, datagram, mangle=lie))
     w.expect.notes["malformed"] = True
 
 
 def mid_flow(w: World) -> None:
     """The capture starts in the middle of a connection that ends with a reset."""
     w.story(
-        """The capture starts in the middle of a connection, which the server resets later with its own TTL, and holds the
-        middle of a handshake: a hello whose SYN is not there. Nothing can be said."""
+        """The capture starts in the middle of a connection, which the server resets later with its own
+        TTL, and holds the middle of a handshake: a hello whose SYN is not there. Nothing can be said.""",
     )
     server = w.host("157.240.22.60")
     flow = Tcp(w, server)
@@ -142,8 +149,9 @@ def mid_flow(w: World) -> None:
 def port_reuse(w: World) -> None:
     """One pair of ports, two connections."""
     w.story(
-        """A healthy connection closes; 20 s later the client uses the same port again with a new initial sequence number,
-        and this second connection is reset like sni-reset-late-server-hello. They are two streams.""",
+        """A healthy connection closes; 20 s later the client uses the same port again with a new initial
+        sequence number, and this second connection is reset like sni-reset-late-server-hello. They are
+        two streams.""",
         "sni-reset-late-server-hello",
     )
     server = w.host("157.240.22.60")
@@ -152,7 +160,9 @@ def port_reuse(w: World) -> None:
     old = Tcp(w, server, client_port=port)
     old.browse(0.2, "static.whatsapp.net")
     new = Tcp(w, server, client_port=port)
-    hello, resets, genuine = reset_then_server_hello(new, new.open(20.0) + 0.001, MEDIA, ttl=120, ipid=7, df=False)
+    hello, resets, genuine = reset_then_server_hello(
+        new, new.open(20.0) + 0.001, MEDIA, ttl=120, ipid=7, df=False
+    )
     visit(w, 23.0, "static.whatsapp.net", server)
     frames = {"client_hello": hello, "reset": resets, "after_reset": genuine[:1], "control": [old.answer]}
     w.finding(RULE, "sni-reset", "strong", [new], frames, app="whatsapp", feature="media", target=MEDIA)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from pcaps.generate.dns import Query, lookup
 from pcaps.generate.tcp import visit
 from pcaps.generate.world import Host, World
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 RACE, BOGON, POOL = "dns.inject.race", "dns.poison.bogon", "dns.poison.known-pool"
+UNSPECIFIED = "0.0.0.0"  # noqa: S104 - a DNS answer, no socket
 HONEST = (
     ("www.debian.org", "130.89.148.77"),
     ("www.python.org", "151.101.0.223"),
@@ -18,7 +22,7 @@ HONEST = (
 
 
 def baseline(w: World, resolver: Host | None = None) -> None:
-    """Honest look-ups before and after, which show the resolver's usual TTL and delay; the second site is visited."""
+    """Honest look-ups before and after, which show the resolver's usual TTL and delay; one site is seen."""
     for number, (name, address) in enumerate(HONEST):
         lookup(w, 0.1 + number * 2, name, [address], resolver=resolver)
     visit(w, 2.3, "www.python.org", w.host("151.101.0.223", 57), rtt=0.02)
@@ -27,8 +31,8 @@ def baseline(w: World, resolver: Host | None = None) -> None:
 def race_df(w: World) -> None:
     """Two answers, one of them forged."""
     w.story(
-        """One query for www.torproject.org, two answers: the first after 7 ms with DF set and TTL 92, the second from the
-        resolver after 31 ms as all its others, with another address.""",
+        """One query for www.torproject.org, two answers: the first after 7 ms with DF set and TTL 92, the
+        second from the resolver after 31 ms as all its others, with another address.""",
         "dns-race-not-identical-copies",
     )
     baseline(w)
@@ -44,8 +48,9 @@ def race_df(w: World) -> None:
 def race_three(w: World) -> None:
     """Two forgers and the resolver."""
     w.story(
-        """Three answers to one query: two forged ones after 4 ms (AA set, TTL mirrored from the query; AA clear, TTL 71),
-        each with an address of its own, and the true one after 31 ms. Twice, for two names.""",
+        """Three answers to one query: two forged ones after 4 ms (AA set, TTL mirrored from the query; AA
+        clear, TTL 71), each with an address of its own, and the true one after 31 ms. Twice, for two
+        names.""",
         "dns-race-not-retransmitted-query",
     )
     w.client = Host("10.43.7.2", 128, "counter", last_ipid=4000)
@@ -64,7 +69,8 @@ def race_three(w: World) -> None:
 def race_not_copies(w: World) -> None:
     """A mirror port shows each answer twice."""
     w.story(
-        "As dns-race-df-differs, but the two answers are byte-identical, IP-ID included: a mirror port doubled the packet.",
+        """As dns-race-df-differs, but the two answers are byte-identical, IP-ID included: a mirror port
+        doubled the packet.""",
         "dns-race-df-differs",
     )
     baseline(w)
@@ -77,8 +83,8 @@ def race_not_copies(w: World) -> None:
 def race_not_retransmitted(w: World) -> None:
     """Two queries, two answers."""
     w.story(
-        """As dns-race-early-three-answers, but the client asks twice, with one transaction id, and a content network
-        answers each time with another of its addresses, at the usual delay.""",
+        """As dns-race-early-three-answers, but the client asks twice, with one transaction id, and a
+        content network answers each time with another of its addresses, at the usual delay.""",
         "dns-race-early-three-answers",
     )
     w.client = Host("10.43.7.2", 128, "counter", last_ipid=4000)
@@ -93,8 +99,8 @@ def race_not_retransmitted(w: World) -> None:
 def bogon_notice(w: World) -> None:
     """A national notice address."""
     w.story(
-        """www.bbc.com and www.dw.com are answered with 10.10.34.35 by something that copies the query's TTL; other names
-        get their own addresses from the same resolver.""",
+        """www.bbc.com and www.dw.com are answered with 10.10.34.35 by something that copies the query's
+        TTL; other names get their own addresses from the same resolver.""",
         "dns-bogon-not-home-arpa",
     )
     baseline(w)
@@ -110,8 +116,8 @@ def bogon_notice(w: World) -> None:
 def bogon_loopback(w: World) -> None:
     """The client is sent to itself."""
     w.story(
-        """www.twitter.com is answered with ::1 (AAAA) and 127.0.0.1 (A), after 9 ms and with another TTL than the resolver's;
-        other names get their own addresses.""",
+        """www.twitter.com is answered with ::1 (AAAA) and 127.0.0.1 (A), after 9 ms and with another TTL
+        than the resolver's; other names get their own addresses.""",
         "dns-bogon-not-blocker",
     )
     baseline(w)
@@ -127,7 +133,8 @@ def bogon_loopback(w: World) -> None:
 def bogon_not_home(w: World) -> None:
     """A name that belongs at home."""
     w.story(
-        "As dns-bogon-10.10.34.35, but the name is nas.home.arpa (RFC 8375) and its address 10.0.0.5: a home network.",
+        """As dns-bogon-10.10.34.35, but the name is nas.home.arpa (RFC 8375) and its address 10.0.0.5: a
+        home network.""",
         "dns-bogon-10.10.34.35",
     )
     router = Host("192.168.1.1", 64, "zero")
@@ -140,21 +147,22 @@ def bogon_not_home(w: World) -> None:
 def bogon_not_blocker(w: World) -> None:
     """An ad blocker at home."""
     w.story(
-        """As dns-bogon-loopback-aaaa, but it is the household's own resolver at 192.168.1.1 that answers 0.0.0.0, and for
-        names of advertising only: the user's ad blocker.""",
+        """As dns-bogon-loopback-aaaa, but it is the household's own resolver at 192.168.1.1 that answers
+        0.0.0.0, and for names of advertising only: the user's ad blocker.""",
         "dns-bogon-loopback-aaaa",
     )
     router = Host("192.168.1.1", 64, "zero")
     baseline(w, router)
     for number, name in enumerate(("ad.doubleclick.net", "pagead2.googlesyndication.com", "ads.adnxs.com")):
-        lookup(w, 3.0 + number / 4, name, ["0.0.0.0"], resolver=router, delay=0.0004)  # noqa: S104 - an answer, no socket
+        lookup(w, 3.0 + number / 4, name, [UNSPECIFIED], resolver=router, delay=0.0004)
     w.never(BOGON, "suspected")
 
 
 def pool_twitter(w: World) -> None:
     """Twitter's name, Facebook's address."""
     w.story(
-        """twitter.com is answered with 31.13.95.17, an address of Facebook's that forgers use; no second answer comes.""",
+        """twitter.com is answered with 31.13.95.17, an address of Facebook's that forgers use; no second
+        answer comes.""",
         "dns-pool-not-facebook-itself",
     )
     baseline(w)
@@ -189,7 +197,8 @@ def pool_aaaa(w: World) -> None:
 def pool_not_facebook(w: World) -> None:
     """Facebook's name, Facebook's address."""
     w.story(
-        "As dns-pool-twitter-facebook-range, but the name is facebook.com, whose address this is; the site then works.",
+        """As dns-pool-twitter-facebook-range, but the name is facebook.com, whose address this is; the
+        site then works.""",
         "dns-pool-twitter-facebook-range",
     )
     baseline(w)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pcaps.generate import tls
 from pcaps.generate.bulk import Download, Path
 from pcaps.generate.dns import lookup
 from pcaps.generate.tcp import CLIENT, SERVER, Tcp
-from pcaps.generate.world import Host, Packet, World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pcaps.generate.world import Host, Packet, World
 
 RULE = "tput.police.token-bucket"
 IMAGES = "pbs.twimg.com"
@@ -28,7 +32,9 @@ class Transfer:
     end: float
 
 
-def fetch(world: World, time: float, sni: str, server: Host, path: Path, size: int, most: int = 400) -> Transfer:  # noqa: PLR0913 - a download has that many properties
+def fetch(  # noqa: PLR0913 - one argument a property of what is staged
+    world: World, time: float, sni: str, server: Host, path: Path, size: int, most: int = 400
+) -> Transfer:
     """A TLS connection with one download of about ``size`` bytes."""
     flow = Tcp(world, server, rtt=path.rtt)
     start = flow.open(time) + 0.001
@@ -52,8 +58,9 @@ def control(world: World, time: float, path: Path | None = None, size: int = 1_2
 def police_with_control(w: World) -> None:
     """One flow is policed, one is not."""
     w.story(
-        """A download from pbs.twimg.com passes 60 kB at line rate, then a token bucket lets 140 kbit/s through: losses in
-        clusters, RTT flat. In the same minute cdn.kernel.org delivers at up to 20 Mbit/s.""",
+        """A download from pbs.twimg.com passes 60 kB at line rate, then a token bucket lets 140 kbit/s
+        through: losses in clusters, RTT flat. In the same minute cdn.kernel.org delivers at up to 20
+        Mbit/s.""",
         "police-not-shaper",
     )
     lookup(w, 0.0, IMAGES, [IMAGES_ADDRESS])
@@ -76,17 +83,19 @@ def police_with_control(w: World) -> None:
 def police_two_flows(w: World) -> None:
     """Two flows of one app are held to the same rate."""
     w.story(
-        """Two downloads of Twitter, from different addresses one after the other, are both policed to 200 kbit/s after 30 kB;
-        the control before and between them runs at up to 20 Mbit/s.""",
+        """Two downloads of Twitter, from different addresses one after the other, are both policed to 240
+        kbit/s after 30 kB; the control before and between them runs at up to 20 Mbit/s.""",
         "police-not-all-slow",
     )
     video = "video.twimg.com"
     lookup(w, 0.0, IMAGES, [IMAGES_ADDRESS])
     control(w, 0.5)
-    one = fetch(w, 3.0, IMAGES, w.host(IMAGES_ADDRESS, 50), Path(0.09, 20e6, 200e3, 30e3), 500_000)
+    one = fetch(w, 3.0, IMAGES, w.host(IMAGES_ADDRESS, 50), Path(0.06, 20e6, 240e3, 30e3), 500_000)
     lookup(w, one.end + 1, video, ["104.244.42.136"])
     control(w, one.end + 2)
-    two = fetch(w, one.end + 4, video, w.host("104.244.42.136", 50, "zero"), Path(0.09, 20e6, 200e3, 30e3), 500_000)
+    two = fetch(
+        w, one.end + 4, video, w.host("104.244.42.136", 50, "zero"), Path(0.06, 20e6, 240e3, 30e3), 500_000
+    )
     for slow, name in ((one, IMAGES), (two, video)):
         losses = slow.download.repaired
         w.finding(
@@ -104,7 +113,8 @@ def police_two_flows(w: World) -> None:
 def not_shaper(w: World) -> None:
     """A queue, not a policer."""
     w.story(
-        """As police-140kbit-with-control, but the 140 kbit/s come from a queue: no loss, a smooth rate, RTT up to 2 s.""",
+        """As police-140kbit-with-control, but the 140 kbit/s come from a queue: no loss, a smooth rate,
+        RTT up to 2 s.""",
         "police-140kbit-with-control",
     )
     lookup(w, 0.0, IMAGES, [IMAGES_ADDRESS])
@@ -116,22 +126,24 @@ def not_shaper(w: World) -> None:
 def not_all_slow(w: World) -> None:
     """The access line polices everything."""
     w.story(
-        """As police-two-flows-same-rate, but the control is policed to the same rate: the access plan, not the app.""",
+        """As police-two-flows-same-rate, but the control is policed to the same rate: the access plan, not
+        the app.""",
         "police-two-flows-same-rate",
     )
     video = "video.twimg.com"
     lookup(w, 0.0, IMAGES, [IMAGES_ADDRESS])
     lookup(w, 0.1, video, ["104.244.42.136"])
-    control(w, 0.5, Path(0.03, 20e6, 200e3, 30e3), 400_000)
-    fetch(w, 3.0, IMAGES, w.host(IMAGES_ADDRESS, 50), Path(0.09, 20e6, 200e3, 30e3), 500_000)
-    fetch(w, 9.0, video, w.host("104.244.42.136", 50, "zero"), Path(0.09, 20e6, 200e3, 30e3), 400_000)
+    control(w, 0.5, Path(0.03, 20e6, 240e3, 30e3), 400_000)
+    fetch(w, 3.0, IMAGES, w.host(IMAGES_ADDRESS, 50), Path(0.06, 20e6, 240e3, 30e3), 500_000)
+    fetch(w, 9.0, video, w.host("104.244.42.136", 50, "zero"), Path(0.06, 20e6, 240e3, 30e3), 400_000)
     w.never(RULE, "suspected")
 
 
 def not_chat(w: World) -> None:
     """Nothing is held back; there is little to say."""
     w.story(
-        """A chat that sends 2 kbit/s for 20 minutes without loss beside a fast control: slow because nobody has more to say.""",
+        """A chat that sends 2 kbit/s for 20 minutes without loss beside a fast control: slow because
+        nobody has more to say.""",
         "police-140kbit-with-control",
     )
     lookup(w, 0.0, "api.twitter.com", ["104.244.42.2"])
@@ -151,7 +163,8 @@ def not_chat(w: World) -> None:
 def not_random_loss(w: World) -> None:
     """A lossy path, but a fast one."""
     w.story(
-        """A download with 1 % random loss, spread evenly, that still runs at several Mbit/s; the control is a little faster.""",
+        """A download with 1 % random loss, spread evenly, that still runs at several Mbit/s; the control
+        is a little faster.""",
         "police-140kbit-with-control",
     )
     lookup(w, 0.0, IMAGES, [IMAGES_ADDRESS])

@@ -1,10 +1,14 @@
-"""TLS bytes, put together by hand: a ClientHello as browsers send it, and a server's first flight (RFC 8446)."""
+"""TLS bytes put together by hand: a browser's ClientHello and a server's first flight (RFC 8446)."""
 
 from __future__ import annotations
 
-import random
 import struct
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    import random
+
+EXTENSION_HEADER = 4
 ML_KEM_SHARE = 1216
 """Bytes of an X25519MLKEM768 key share in a ClientHello: 1,184 + 32."""
 
@@ -56,8 +60,8 @@ def client_hello(rng: random.Random, sni: bytes | None, *, post_quantum: bool = 
     )
     extensions = b"".join(parts)
     missing = 512 - (4 + len(fixed) + 2 + len(extensions))
-    if missing >= 4:  # noqa: PLR2004 - the padding extension's own header, RFC 7685
-        extensions += _extension(21, bytes(missing - 4))
+    if missing >= EXTENSION_HEADER:
+        extensions += _extension(21, bytes(missing - EXTENSION_HEADER))
     body = fixed + _vector(extensions, 2)
     return record(22, b"\x01" + _vector(body, 3), 0x0301)
 

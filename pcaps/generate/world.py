@@ -1,22 +1,25 @@
 """The staged world of one case: hosts, packets in time order, and what must be found in them.
 
-Packets are written down with the time at which the capturing machine (the client) sees them. Only when a case is
-finished are they sorted, numbered, given IP-IDs in the order in which their sender sent them, and built with scapy.
-Expectations hold packets, not numbers, so a frame number in ``expect.yaml`` always comes from the staging.
+Packets are written down with the time at which the capturing machine (the client) sees them. Only when a
+case is finished are they sorted, numbered, given IP-IDs in the order in which their sender sent them, and
+built with scapy. Expectations hold packets, not numbers: a frame number in ``expect.yaml`` always comes
+from the staging.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import CookedLinux, Dot1Q, Ether
 from scapy.packet import Packet as Layer
 from scapy.packet import Raw
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
 START = 1_760_000_000.0
 """Start of every capture unless a case says otherwise: 2025-10-09 08:53:20 UTC."""
@@ -121,13 +124,13 @@ class World:
         self.expect.description = " ".join(description.split())
         self.expect.pair = pair
 
-    def finding(  # noqa: PLR0913 - a finding has that many sides
+    def finding(  # noqa: PLR0913 - one argument a property of what is staged
         self,
         signature: str | list[str],
         mechanism: str,
         level: str,
         subjects: Sequence[Flow],
-        frames: dict[str, Sequence[Packet]],
+        frames: Mapping[str, Sequence[Packet]],
         *,
         app: str | None = None,
         feature: str | None = None,
