@@ -1,0 +1,178 @@
+"""From a path to batches: finds out the format, moves the window, keeps the notes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Self
+
+import numpy as np
+
+from forensics.capture.batch import Batch, CaptureNotes
+from forensics.capture.pcap import HEADER_LENGTH, PcapFormat, is_pcap
+from forensics.capture.pcapng import PcapngFormat, is_pcapng
+from forensics.capture.source import ByteSource, GzipBytes, StoredBytes, is_gzip
+from forensics.errors import CaptureError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+    from types import TracebackType
+
+    import numpy.typing as npt
+
+    from forensics.capture.scan import Columns, RecordFormat
+
+_FIRST_READ: Final = 1 << 16
+_FOREIGN: Final = {
+    b"\x28\xb5\x2f\xfd": "zstd-compressed: decompress it first",
+    b"\x04\x22\x4d\x18": "lz4-compressed: decompress it first",
+    b"\xfd7zX": "xz-compressed: decompress it first",
+    b"BZh": "bzip2-compressed: decompress it first",
+    b"PK\x03\x04": "a zip archive: unpack it first",
+    b"snoop\0": "a snoop capture: convert it with editcap",
+    b"\x34\xcd\xb2\xa1": "a pcap variant with extra record fields: convert it with editcap",
+    b"\xa1\xb2\xcd\x34": "a pcap variant with extra record fields: convert it with editcap",
+}
+
+
+class CaptureReader:
+    """Iterates over the batches of one capture; a context manager.
+
+    ``notes`` grows with every batch and is complete after the last one. Every batch has its own memory
+    and stays valid.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, batch_bytes: int, batch_packets: int) -> None:
+        """See open_capture."""
+        if batch_bytes < 1 or batch_packets < 1:
+            raise ValueError("a batch has at least one byte and one packet")
+        self.notes = CaptureNotes()
+        self._batch_bytes = batch_bytes
+        self._batch_packets = batch_packets
+        self._stored = StoredBytes(path)
+        try:
+            self._open()
+        except BaseException:
+            self._stored.close()
+            raise
+
+    @property
+    def stored_size(self) -> int | None:
+        """Bytes of the file as stored, compressed or not; None when it is no regular file."""
+        return self._stored.size
+
+    @property
+    def stored_position(self) -> int:
+        """Bytes of the stored file that have been read so far."""
+        return self._stored.position
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        """The next run of packets; none of the batches is empty."""
+        while not self._finished:
+            if self._need and not self._refill():
+                self._finish(self._source.damage or self._cut())
+                break
+            scan = self._format.scan(self._data, self._position, self._end, self._base, self._batch_packets)
+            data, self._position, self._need = self._data, scan.position, scan.need
+            self.notes.bytes_read = self._base + scan.position
+            batch = self._note(data, scan.columns)
+            if scan.damage:
+                self._finish(scan.damage)
+            if batch is not None:
+                return batch
+        raise StopIteration
+
+    def close(self) -> None:
+        """Release the file; drawing batches ends."""
+        self._finished = True
+        self._stored.close()
+
+    def _open(self) -> None:
+        compressed = is_gzip(self._stored.peek(2))
+        self._source: ByteSource = GzipBytes(self._stored) if compressed else self._stored
+        self._data: npt.NDArray[np.uint8] = np.empty(
+            max(HEADER_LENGTH, min(self._batch_bytes, _FIRST_READ)), np.uint8
+        )
+        self._base = 0
+        self._position = 0
+        self._need = 0
+        self._end = self._source.read_into(self._data.data)
+        self._eof = self._end < len(self._data)
+        self._finished = False
+        head = self._data[: min(HEADER_LENGTH, self._end)].tobytes()
+        if is_pcap(head) and len(head) == HEADER_LENGTH:
+            try:
+                self._format: RecordFormat = PcapFormat(head, self.notes)
+            except CaptureError as error:
+                raise CaptureError(f"{self._stored.name}: {error}") from None
+            self._position = HEADER_LENGTH
+        elif is_pcapng(head):
+            self._format = PcapngFormat(self.notes)
+        else:
+            raise CaptureError(f"{self._stored.name}: {self._refusal(head)}")
+        if compressed:
+            self.notes.file_type += "+gzip"
+
+    def _refusal(self, head: bytes) -> str:
+        if self._source.damage:
+            return f"{self._source.damage}, before any packet: get a whole copy of the capture"
+        if not head:
+            return "the file is empty: name a pcap or pcapng capture"
+        for magic, reason in _FOREIGN.items():
+            if head.startswith(magic):
+                return f"is {reason}"
+        if is_pcap(head) or head.startswith(b"\x0a\x0d\x0d\x0a"):
+            return "the capture's file header is cut short or broken: get a whole copy of the capture"
+        return "is no pcap or pcapng capture (its first bytes are unknown): name a capture file"
+
+    def _refill(self) -> bool:
+        """Move what is left to a fresh window and read on; False when nothing can complete the record."""
+        left = self._end - self._position
+        if self._eof:
+            return False
+        fresh = np.empty(max(self._batch_bytes, self._need), dtype=np.uint8)
+        fresh[:left] = self._data[self._position : self._end]
+        self._base += self._position
+        filled = self._source.read_into(fresh.data[left:])
+        self._eof = left + filled < len(fresh)
+        self._data, self._position, self._end = fresh, 0, left + filled
+        return filled > 0
+
+    def _cut(self) -> str:
+        left = self._end - self._position
+        if left == 0:
+            return ""
+        where = self._base + self._position
+        return f"the file ends inside the record that starts at byte {where} ({left} of {self._need} bytes)"
+
+    def _note(self, data: npt.NDArray[np.uint8], columns: Columns) -> Batch | None:
+        count = len(columns.offset)
+        if count == 0:
+            return None
+        batch = Batch(
+            data=data,
+            first_frame=self.notes.packets + 1,
+            offset=columns.offset,
+            caplen=columns.caplen,
+            wirelen=columns.wirelen,
+            time=columns.time,
+            linktype=columns.linktype,
+        )
+        self.notes.packets += count
+        self.notes.truncated_packets += int(np.count_nonzero(columns.caplen < columns.wirelen))
+        return batch
+
+    def _finish(self, damage: str) -> None:
+        self._finished = True
+        self.notes.damage = damage
+        self.notes.sha256 = self._stored.finish()

@@ -1,0 +1,190 @@
+"""Bytes in: a file or standard input, gzip taken off, hashed on the side."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import zlib
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from stat import S_ISREG
+from typing import Any, BinaryIO, Final, Protocol
+
+from forensics.errors import CaptureError
+
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+_CHUNK: Final = 1 << 16
+_HASH_QUEUE: Final = 2
+
+
+class ByteSource(Protocol):
+    """A stream of capture bytes; the end, be it early or not, is a read that fills nothing."""
+
+    damage: str
+
+    def read_into(self, target: memoryview) -> int:
+        """Fill ``target`` as far as the stream goes and return how many bytes that was."""
+        ...
+
+
+def printable(text: str) -> str:
+    """``text`` on one line: whatever could steer a terminal is shown as an escape."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
+    )
+
+
+class StoredBytes:
+    """The file as stored; every byte that is read is hashed, large pieces on another core.
+
+    The memory handed to ``read_into`` must not be written again by anyone: it may still be being hashed.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Open ``path`` (``-`` is standard input); raise CaptureError when that cannot be done."""
+        self.damage = ""
+        self.position = 0
+        self.size: int | None = None
+        self.name = printable(os.fspath(path))
+        self._ahead = b""
+        self._digest = hashlib.sha256()
+        self._worker = ThreadPoolExecutor(1, "capture-hash")
+        self._hashing: deque[Future[None]] = deque()
+        self._own = self.name != "-"
+        if not self._own:
+            self._file: BinaryIO = sys.stdin.buffer
+            return
+        try:
+            self._file = Path(path).open("rb", buffering=0)  # noqa: SIM115 - closed by close()
+            status = os.fstat(self._file.fileno())
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "the name cannot be a path"
+            raise CaptureError(
+                f"{self.name}: cannot be opened ({reason}): name a capture file, or -"
+            ) from None
+        if S_ISREG(status.st_mode):
+            self.size = status.st_size
+
+    def peek(self, count: int) -> bytes:
+        """The next ``count`` bytes (fewer at the end), which stay to be read."""
+        while len(self._ahead) < count:
+            piece = self._read(bytearray(count - len(self._ahead)))
+            if not piece:
+                break
+            self._ahead += piece
+        return self._ahead[:count]
+
+    def read_into(self, target: memoryview) -> int:
+        """See ByteSource; a read error counts as the end and is noted in ``damage``."""
+        filled = min(len(self._ahead), len(target))
+        target[:filled] = self._ahead[:filled]
+        self._ahead = self._ahead[filled:]
+        while filled < len(target):
+            count = self._fill(target[filled:])
+            if count == 0:
+                break
+            filled += count
+        self._hash(target[:filled])
+        self.position += filled
+        return filled
+
+    def finish(self) -> str:
+        """Read what is left, without keeping it, and return the SHA-256 of the whole file."""
+        while self.read_into(memoryview(bytearray(1 << 20))):
+            pass
+        while self._hashing:
+            self._hashing.popleft().result()
+        return self._digest.hexdigest()
+
+    def close(self) -> None:
+        """Close the file (never standard input) and end the hashing."""
+        self._worker.shutdown(wait=True, cancel_futures=True)
+        if self._own:
+            self._file.close()
+
+    def _read(self, buffer: bytearray) -> bytes:
+        return bytes(buffer[: self._fill(memoryview(buffer))])
+
+    def _fill(self, target: memoryview) -> int:
+        reader: Any = self._file  # readinto is there on every binary stream we open, but not in BinaryIO
+        try:
+            return reader.readinto(target) or 0
+        except OSError as error:
+            self.damage = f"reading failed at stored byte {self.position}: {printable(str(error.strerror))}"
+            return 0
+
+    def _hash(self, piece: memoryview) -> None:
+        if not piece:
+            return
+        while len(self._hashing) >= _HASH_QUEUE:
+            self._hashing.popleft().result()
+        if len(piece) < _CHUNK and not self._hashing:
+            self._digest.update(piece)
+        else:
+            self._hashing.append(self._worker.submit(self._digest.update, piece))
+
+
+class GzipBytes:
+    """The contents of one or more gzip members (RFC 1952); zero padding after a member is ignored."""
+
+    def __init__(self, stored: StoredBytes) -> None:
+        """Start at the first byte of ``stored``, which must be the gzip magic."""
+        self.damage = ""
+        self._stored = stored
+        self._pending = b""
+        self._member: Any = zlib.decompressobj(wbits=31)  # zlib keeps the class of these private
+        self._over = False
+
+    def read_into(self, target: memoryview) -> int:
+        """See ByteSource."""
+        filled = 0
+        while filled < len(target) and not self._over:
+            try:
+                piece = self._member.decompress(self._pending, len(target) - filled)
+            except zlib.error as error:
+                self._end(
+                    f"gzip data is corrupt before stored byte {self._stored.position} ({printable(str(error))})"
+                )
+                break
+            target[filled : filled + len(piece)] = piece
+            filled += len(piece)
+            if self._member.eof:
+                self._pending = self._member.unused_data
+                self._next_member()
+                continue
+            self._pending = self._member.unconsumed_tail
+            if not self._pending and not piece and not self._more():
+                self._end(f"gzip data ends early, at stored byte {self._stored.position}")
+        return filled
+
+    def _next_member(self) -> None:
+        while True:
+            self._pending = self._pending.lstrip(b"\0")
+            if len(self._pending) >= len(_GZIP_MAGIC):
+                break
+            if not self._more():
+                if self._pending:
+                    self._end(f"garbage after the gzip data, before stored byte {self._stored.position}")
+                self._over = True
+                return
+        if self._pending.startswith(_GZIP_MAGIC):
+            self._member = zlib.decompressobj(wbits=31)
+        else:
+            self._end(f"garbage after the gzip data, before stored byte {self._stored.position}")
+
+    def _more(self) -> bool:
+        chunk = bytearray(_CHUNK)
+        count = self._stored.read_into(memoryview(chunk))
+        self._pending += bytes(chunk[:count])
+        return count > 0
+
+    def _end(self, damage: str) -> None:
+        self.damage = self._stored.damage or damage
+        self._over = True
+
+
+def is_gzip(head: bytes) -> bool:
+    """Whether the stored bytes begin like a gzip member."""
+    return head.startswith(_GZIP_MAGIC)
