@@ -95,13 +95,14 @@ def whatsapp_2017(w: World) -> None:
         query, answers = poisoned(w, when, name, forged)
         # both rules see one and the same thing, and one look-up counts once: either may carry the finding
         w.finding(
-            ["dns.inject.race", "dns.poison.known-pool"], "dns-injection", "strong", [query],
+            ["dns.inject.race", "dns.poison.known-pool"], "dns-injection", "likely", [query],
             {"query": query.queries, "forged_response": answers}, app="facebook", target=name,
         )  # fmt: skip
         dead = Tcp(w, w.host(forged[0], 50))
         for after in (0.0, 1.0, 3.0, 7.0, 15.0):
             dead.syn(when + 0.012 + after)
     w.never("ip.block.syn-blackhole", "suspected")
+    w.verdict("wechat", "text", "ok")
     w.verdict("whatsapp", "text", "ok")
     w.verdict("whatsapp", "media", "blocked")
     w.verdict("facebook", "web", "blocked")

@@ -236,8 +236,11 @@ def not_after_fin(w: World) -> None:
     end.got = flow.ends[CLIENT].isn + 1
     flow.segment(SERVER, at + 0.05, "FA")
     end.next = flow.ends[CLIENT].got = end.next + 1
-    flow.segment(CLIENT, at + 0.05004, "A")
-    flow.segment(SERVER, hello[-1].time + flow.rtt, "R", seq=end.next, window=0, bare=True, ipid=0)
+    last = flow.segment(CLIENT, at + 0.05004, "A")
+    # RFC 9293 3.10.7: the SEQ of each is the ACK of the segment that it answers
+    for answered in (*hello, last):
+        seq = int(answered.layer.ack)
+        flow.segment(SERVER, answered.time + flow.rtt, "R", seq=seq, window=0, bare=True, ipid=0)
     visit(w, 1.4, "commons.wikimedia.org", server, rtt=0.19)
     w.never(RULE, "suspected")
 
