@@ -69,7 +69,7 @@ class Condition:
 
 
 def tokens(sql: str) -> list[tuple[str, str]]:
-    """Kind and text of each token, blanks left out; raises ValueError with a sentence at the first foreign character."""
+    """Kind and text of each token, blanks left out; ValueError with a sentence at the first foreign character."""
     found: list[tuple[str, str]] = []
     at = 0
     while at < len(sql):

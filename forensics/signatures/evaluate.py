@@ -91,8 +91,10 @@ def _judge(
 
 
 def outcome_codes(rules: Sequence[Rule], frame: pl.DataFrame) -> list[NDArray[np.uint8]]:
-    """One array per rule, uint8 of shape (rows,): the place of each row's outcome in not-matched, matched, no-data,
-    uninterpretable."""
+    """Judge every row by every rule.
+
+    One uint8 array of shape (rows,) per rule: 0 not-matched, 1 matched, 2 no-data, 3 uninterpretable (``outcome_of``).
+    """
     if not rules:
         return []
     projection = [_outcome(rule).alias(f"r{index}") for index, rule in enumerate(rules)]

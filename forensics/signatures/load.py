@@ -146,7 +146,7 @@ def _check_yields(rules: dict[str, Rule]) -> None:
 def read_rule(file: str, data: bytes, stem: str | None = None) -> Rule:
     """Read and check one rule.
 
-    ``file`` names it in errors; ``stem`` is the file name without ``.yaml``, which the id must equal (None: not checked).
+    ``file`` names it in errors; the id must equal ``stem``, the file name without ``.yaml`` (None: not checked).
     Raises RuleError with file, line and column.
     """
     source = Source(plain(file, 400), data)
@@ -289,10 +289,10 @@ class _RuleReader:
         source = self.source
         keys = source.mapping(node, "benign", BENIGN_KEYS)
         said = {"when", "points", "because", "otherwise"}
-        if not (said <= keys.keys() and ("testable" in keys) == ("untested" in keys)):
-            if keys.keys() != {"id", "untested"}:
-                message = "benign has when, points, because and otherwise (and testable together with untested), or only untested"
-                raise RuleError(source.place(node), message)
+        tested = said <= keys.keys() and ("testable" in keys) == ("untested" in keys)
+        if not tested and keys.keys() != {"id", "untested"}:
+            message = "benign has when, points, because, otherwise (testable together with untested), or only untested"
+            raise RuleError(source.place(node), message)
         return BenignItem(
             id=self._pattern(keys["id"], "id", ITEM_PATTERN),
             points=self._points(keys["points"], "points", -MAX_POINTS, 0) if "points" in keys else 0,

@@ -1,4 +1,4 @@
-"""What a rule says about a subject: findings with their reasons. Plain data, made by evaluate, read by verdicts and report."""
+"""What a rule says about a subject: findings with their reasons. Plain data, read by verdicts and report."""
 
 from __future__ import annotations
 
