@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import polars as pl
 
 from forensics.observations.dictionary import DNS
@@ -41,7 +43,28 @@ def add_cross_row_columns(columns: Columns, book: AddressBook) -> pl.DataFrame:
     for name, dtype in schema.items():
         if name not in out:
             out[name] = [[] for _ in range(rows)] if isinstance(dtype, pl.List) else [None] * rows
-    return pl.DataFrame({name: out[name] for name in schema}, schema=schema)
+    return pl.DataFrame(
+        [
+            _list_series(name, out[name], dtype.inner)
+            if isinstance(dtype, pl.List)
+            else pl.Series(name, out[name], dtype=dtype)
+            for name, dtype in schema.items()
+        ]
+    )
+
+
+def _list_series(name: str, values: list[list[Any]], inner: Any) -> pl.Series:  # noqa: ANN401 - any polars type
+    """A list column made from one flat column: polars takes 5 µs for each Python list it is given."""
+    flat = pl.Series(name, list(chain.from_iterable(values)), dtype=inner)
+    counts = np.array([len(value) for value in values], dtype=np.int64)
+    owner = pl.Series("owner", np.repeat(np.arange(len(values)), counts))
+    lists = (
+        pl.DataFrame([owner, flat]).group_by("owner", maintain_order=True).agg(pl.col(name)).get_column(name)
+    )
+    lists = lists.append(pl.Series(name, [[]], dtype=pl.List(inner)))  # what empty rows point at
+    filled = counts > 0
+    place = np.where(filled, np.cumsum(filled) - 1, len(lists) - 1)
+    return lists.gather(pl.Series(place))
 
 
 def _usual_delay(out: Columns) -> None:
