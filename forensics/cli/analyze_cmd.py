@@ -1,5 +1,6 @@
 """``forensics analyze``: verdicts and findings of one capture."""
 
+# ruff: noqa: PLC0415 - heavy modules are imported where they are used: help must be instant
 from __future__ import annotations
 
 import click
@@ -42,5 +43,6 @@ def analyze(  # noqa: PLR0913 - one parameter an option
         from forensics.signatures.model import LEVELS
 
         likely = LEVELS[LEVELS.index("likely") :]
-        if any(item.level in likely for item in (*analysis.findings, *analysis.verdicts)):
+        levels = [f.level for f in analysis.findings] + [v.level for v in analysis.verdicts]
+        if any(level in likely for level in levels):
             ctx.exit(1)

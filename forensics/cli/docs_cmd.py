@@ -1,5 +1,6 @@
 """``forensics docs``: reference documentation made from the code itself."""
 
+# ruff: noqa: PLC0415 - heavy modules are imported where they are used: help must be instant
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -41,7 +42,8 @@ def _text(table: Table) -> Iterator[str]:
     unit = max(len(column.unit) for column in table.columns)
     for column in table.columns:
         source = f" [{column.source}]" if column.source else ""
-        yield f"  {column.name:{name}}  {_type(column):{kind}}  {column.unit:{unit}}  {column.meaning}{source}"
+        fixed = f"  {column.name:{name}}  {_type(column):{kind}}  {column.unit:{unit}}"
+        yield f"{fixed}  {column.meaning}{source}"
     yield ""
 
 

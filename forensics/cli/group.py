@@ -50,17 +50,22 @@ class _Group(click.Group):
             formatter.write_dl([(name, _COMMANDS[name][1]) for name in self.list_commands(ctx)])
 
     def main(
-        self, args: Sequence[str] | None = None, *rest: Any, standalone_mode: bool = True, **extra: Any
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,  # noqa: FBT001, FBT002 - click's signature
+        **extra: Any,  # noqa: ANN401 - click's signature
     ) -> Any:  # noqa: ANN401 - click's signature
         """Run, and leave by ``sys.exit``; no error is ever a traceback unless ``--debug`` asks for it."""
         if not standalone_mode:
-            return super().main(args, *rest, standalone_mode=False, **extra)
-        # A name that the terminal's encoding cannot show is written as an escape instead of ending the report.
+            return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        # A name that the terminal's encoding cannot show becomes an escape instead of ending the report.
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")
         try:
-            code = super().main(args, *rest, standalone_mode=False, **extra)
+            code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         except click.Abort:
             sys.exit(EXIT_INTERRUPTED)
         except click.ClickException as error:
@@ -118,5 +123,5 @@ def _forget_stdout() -> None:
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="forensics %(version)s")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def main(*, debug: bool) -> None:  # noqa: ARG001 - read by the group when something fails
+def main(*, debug: bool) -> None:
     """Say from packets alone what is being done to an app's traffic."""

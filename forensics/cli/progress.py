@@ -1,5 +1,6 @@
 """A progress bar that appears only to somebody who is waiting."""
 
+# ruff: noqa: PLC0415 - heavy modules are imported where they are used: help must be instant
 from __future__ import annotations
 
 import sys
@@ -27,6 +28,7 @@ class ReadingBar:
         return self
 
     def __call__(self, done: int, total: int | None) -> None:
+        """Note how far reading has come."""
         if not self._wanted:
             return
         if self._bar is None:

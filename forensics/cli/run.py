@@ -1,5 +1,6 @@
 """What ``analyze`` and ``show`` share: reading a capture, and opening the output."""
 
+# ruff: noqa: PLC0415 - heavy modules are imported where they are used: help must be instant
 from __future__ import annotations
 
 import contextlib

@@ -1,5 +1,6 @@
 """``forensics show``: the tables of facts that verdicts rest on."""
 
+# ruff: noqa: PLC0415 - heavy modules are imported where they are used: help must be instant
 from __future__ import annotations
 
 import difflib
@@ -67,11 +68,15 @@ def _write(frame: pl.DataFrame, form: str, output: str | None) -> None:
 
     if form == "parquet":
         if output is None:
-            rows.write_parquet(frame, click.get_binary_stream("stdout"))
+            rows.write_parquet(frame, sys.stdout.buffer)
             return
         with Path(output).open("wb") as binary:
             rows.write_parquet(frame, binary)
         return
-    writer = {"text": rows.write_text, "csv": rows.write_csv, "ndjson": rows.write_ndjson}[form]
     with text_output(output) as stream:
-        writer(frame, stream)
+        if form == "text":
+            rows.write_text(frame, stream)
+        elif form == "csv":
+            rows.write_csv(frame, stream)
+        else:
+            rows.write_ndjson(frame, stream)

@@ -13,9 +13,9 @@ _FILLERS: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u1
 def printable(text: str) -> str:
     r"""``text`` with everything that could steer a terminal or hide from a reader written out as an escape.
 
-    Control characters (C0, DEL, C1), bidirectional overrides and isolates, zero-width and other format characters,
-    line separators, private and unassigned code points and lone surrogates become ``\xNN``, ``\uNNNN`` or
-    ``\UNNNNNNNN``. The result is one line. Letters of any script stay as they are.
+    Control characters (C0, DEL, C1), bidirectional overrides and isolates, zero-width and other format
+    characters, line separators, private and unassigned code points and lone surrogates become ``\xNN``,
+    ``\uNNNN`` or ``\UNNNNNNNN``. The result is one line. Letters of any script stay as they are.
     """
     if text.isprintable() and (text.isascii() or _FILLERS.isdisjoint(text)):
         return text

@@ -20,8 +20,14 @@ BRIEF: Final[dict[str, tuple[str, ...]]] = {
         "proto", "stream", "client", "client_port", "server", "server_port", "history", "bytes_to_server",
         "bytes_to_client", "rst_to_client", "server_name", "app", "feature",
     ),
-    "reset": ("stream", "frame", "direction", "ack_flag", "ttl", "ttl_baseline", "ipid_delta", "seq_offset", "delay_ms"),
-    "dns": ("stream", "client", "resolver", "qtype", "qname", "responses", "first_delay_ms", "answers", "app", "feature"),
+    "reset": (
+        "stream", "frame", "direction", "ack_flag", "ttl", "ttl_baseline", "ipid_delta", "seq_offset",
+        "delay_ms",
+    ),
+    "dns": (
+        "stream", "client", "resolver", "qtype", "qname", "responses", "first_delay_ms", "answers", "app",
+        "feature",
+    ),
 }  # fmt: skip
 """Columns that text shows unless others are asked for; the other formats give all."""
 
@@ -32,7 +38,7 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write_text(frame: pl.DataFrame, stream: IO[str]) -> None:
-    """Columns side by side, two spaces apart, never wrapped; cells of at most 60 characters, null as ``-``."""
+    """Columns two spaces apart, never wrapped; cells of at most 60 characters, null as ``-``."""
     cells = [[clipped(_words(value, null="-"), _CELL) for value in frame[name]] for name in frame.columns]
     widths = [max(len(name), *map(len, column), 0) for name, column in zip(frame.columns, cells, strict=True)]
     right = [frame.schema[name].is_numeric() for name in frame.columns]
@@ -50,7 +56,7 @@ def write_text(frame: pl.DataFrame, stream: IO[str]) -> None:
 
 
 def write_csv(frame: pl.DataFrame, stream: IO[str]) -> None:
-    """RFC 4180 with a header; lists joined by spaces, null empty, and no text that a spreadsheet would calculate."""
+    """RFC 4180 with a header; lists joined by spaces, null empty, and no text that a spreadsheet computes."""
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(frame.columns)
     # Numbers may start with a minus; text may not.

@@ -24,7 +24,7 @@ def looked_at(analysis: Analysis) -> str:
 
 
 def closed_gates(analysis: Analysis) -> list[str]:
-    """One sentence for each gate that some rows do not pass: rules that need it say *uninterpretable* there."""
+    """One sentence for each gate that some rows do not pass: rules that need it are *uninterpretable*."""
     lines = []
     for name in _ROWS:
         frame = analysis.tables.get(name)

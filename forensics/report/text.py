@@ -1,7 +1,7 @@
 """The report for people: plain lines that read the same in a terminal, a file and an e-mail.
 
-Only ASCII is drawn by ourselves, colour carries nothing that words do not, and every text from the capture goes
-through :func:`~forensics.report.printable.clipped`.
+Only ASCII is drawn by ourselves, colour carries nothing that words do not, and every text from the capture
+goes through :func:`~forensics.report.printable.clipped`.
 """
 
 from __future__ import annotations
@@ -192,7 +192,8 @@ def _finding(finding: Finding, out: _Writer) -> None:
 def _subjects(finding: Finding) -> Text:
     lines = [
         clipped(
-            f"{s.proto}.stream {s.stream}: {_end(s.client, s.client_port)} to {_end(s.server, s.server_port)}",
+            f"{s.proto}.stream {s.stream}: "
+            f"{_end(s.client, s.client_port)} to {_end(s.server, s.server_port)}",
             _LONG,
         )
         for s in finding.subjects[:_CONNECTIONS]

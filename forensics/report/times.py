@@ -8,7 +8,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def rfc3339(nanoseconds: int) -> str:
-    """``2017-07-01T10:00:00.000000001Z`` of nanoseconds since the epoch (RFC 3339 5.6; int64 spans 1677 to 2262)."""
+    """``2017-07-01T10:00:00.000000001Z`` of nanoseconds since the epoch (RFC 3339 5.6)."""
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
     return f"{_EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
 

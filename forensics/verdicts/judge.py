@@ -1,7 +1,7 @@
 """The status of each feature of each app, and the sentence that gives it.
 
-A false accusation is worse than a miss: ``blocked`` needs a finding of level ``likely`` and no success that speaks
-against it; whatever is left over is ``undetermined``.
+A false accusation is worse than a miss: ``blocked`` needs a finding of level ``likely`` and no success that
+speaks against it; whatever is left over is ``undetermined``.
 """
 
 from __future__ import annotations
@@ -158,8 +158,8 @@ def _status(case: Case) -> str:
 def _cut_off(case: Case, cutting: list[Finding]) -> bool:
     """Nothing of the feature got through to what the findings name.
 
-    A success at an address without a name may be a way round for any name. Where other names work, the feature is
-    cut off only if the names that are cut are at least half of all that were tried to an end.
+    A success at an address without a name may be a way round for any name. Where other names work, the
+    feature is cut off only if the names that are cut are at least half of all that were tried to an end.
     """
     hit = {target for finding in cutting for target in case.hit[finding.id]}
     if any(case.targets[target].success for target in hit if target in case.targets):
@@ -199,7 +199,7 @@ def _verdict(case: Case, flows: pl.DataFrame, lookups: pl.DataFrame) -> Verdict:
 
 
 def _with_company(verdict: Verdict, verdicts: list[Verdict]) -> Verdict:
-    """Name the features of the same app that work, beside one that does not: the contrast is what people ask for."""
+    """Name the features of the same app that work beside one that does not: people ask for the contrast."""
     if verdict.status not in {"blocked", "degraded"}:
         return verdict
     working = [other.feature for other in verdicts if other.app == verdict.app and other.status == "ok"]

@@ -1,7 +1,7 @@
 """What held back each transfer that was long enough to judge.
 
-The words told apart so far are ``policer``, ``receiver-window`` and ``undetermined``; the other words of the report
-contract (``congestion``, ``application``, ``pacing``…) come with the detectors that can show them.
+The words told apart so far are ``policer``, ``receiver-window`` and ``undetermined``; the other words of the
+report contract (``congestion``, ``application``, ``pacing``…) come with the detectors that can show them.
 """
 
 from __future__ import annotations
@@ -42,10 +42,7 @@ def limits(tables: Mapping[str, pl.DataFrame], findings: Sequence[Finding]) -> t
         .sort("stream")
         .select("stream", "goodput_bps", "steady_rate_bps", "burst_bytes", "zero_windows_to_server")
     )
-    return tuple(
-        _limit(*row, level=policed.get(row[0]))  # type: ignore[misc]  # polars rows are untyped
-        for row in rows.iter_rows()
-    )
+    return tuple(_limit(*row, level=policed.get(row[0])) for row in rows.iter_rows())
 
 
 def _limit(  # noqa: PLR0913 - the columns of one row

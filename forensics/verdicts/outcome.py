@@ -25,7 +25,7 @@ UNNAMED: Final = "other"
 
 
 def table(tables: Mapping[str, pl.DataFrame], name: str) -> pl.DataFrame:
-    """The fact table ``name`` with every column of the dictionary; empty or missing ones are filled with nulls."""
+    """The fact table ``name`` with every column of the dictionary; missing ones are filled with nulls."""
     schema = {"flow": FLOW, "dns": DNS}[name].schema()
     frame = tables.get(name)
     if frame is None:
@@ -84,9 +84,9 @@ def _udp_failed() -> pl.Expr:
 def app_flows(flows: pl.DataFrame, harmed: Iterable[tuple[str, int]], forged: pl.DataFrame) -> pl.DataFrame:
     """Flows of known apps with ``target`` (name, else address:port) and ``outcome``.
 
-    ``harmed`` are the ``(proto, stream)`` that a likely finding speaks of: these did not work, whatever came back.
-    ``forged`` has the columns ``client``, ``server_name`` and ``server``: what a flow to such an address brings is
-    not the service's own answer, so it counts for nothing unless it failed.
+    ``harmed`` are the ``(proto, stream)`` that a likely finding speaks of: these did not work.
+    ``forged`` has the columns ``client``, ``server_name`` and ``server``: what a flow to such an address
+    brings is not the service's own answer, so it counts for nothing unless it failed.
     """
     marks = pl.DataFrame(
         sorted(set(harmed)), schema={"proto": pl.String, "stream": pl.Int64}, orient="row"

@@ -121,7 +121,7 @@ def of_counts(case: Case, status: str) -> str:
     ended = success + failed
     if status == "ok":
         if failed:
-            return f"{_connections(ended, success)} worked; every name that failed once worked when it was tried again."
+            return f"{_connections(ended, success)} worked; every name that failed worked when tried again."
         return f"{_connections(ended, success)} worked."
     if failed:
         return f"{_connections(ended, failed)} failed, and nothing in the capture shows why."

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from forensics.report import text_report
+from forensics.signatures.model import Benign, Evidence
+from tests.report.made import HOSTILE, analysis, finding, reset, tables, works
+
+
+def text(made, width=80, **options):
+    stream = io.StringIO()
+    text_report(made, Console(file=stream, width=width, **options))
+    return stream.getvalue()
+
+
+BAD = analysis(tables([reset(), works(feature="text")]), finding())
+
+
+@pytest.mark.parametrize("width", [40, 80, 140])
+def test_lines_fit_without_colour_or_trailing_blanks(width):
+    out = text(BAD, width)
+    assert "\x1b" not in out
+    for line in out.splitlines():
+        assert len(line) <= width
+        assert line == line.rstrip()
+
+
+def test_what_people_need_is_there():
+    out = text(BAD)
+    assert "F1  The capture shows that the connection is reset right after" in out
+    assert "whatsapp  media  blocked  strong      sni-reset (F1)" in out
+    assert "not testable  no other name was tried" in out
+    assert "[frames 17, 18]" in out
+
+
+def test_the_filter_stands_whole_on_its_own_line():
+    frames = tuple(range(1000, 1100))
+    out = text(analysis(tables([reset()]), finding(evidence=(Evidence("many", 1, "many", frames),))))
+    assert "frame.number in {14,15," + ",".join(map(str, frames)) + "}" in out.splitlines()
+
+
+def test_hostile_text_stays_text():
+    hostile = finding(
+        target=HOSTILE, title=HOSTILE, notes=(HOSTILE,), frames=(),
+        evidence=(Evidence("x", 1, HOSTILE),), benign=(Benign("y", "stands", HOSTILE),),
+    )  # fmt: skip
+    made = analysis(
+        tables([reset(HOSTILE, app=HOSTILE, feature=HOSTILE)]), hostile, name=HOSTILE, damage=HOSTILE
+    )
+    out = text(made, 400)
+    assert "[red]x[/red]" in out
+    assert ":skull:" in out
+    assert all(char == "\n" or (char.isascii() and char.isprintable()) for char in out)
+
+
+def test_colour_only_where_it_is_wanted(monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert "\x1b[1;31m" in text(BAD, force_terminal=True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[1;31m" not in text(BAD, force_terminal=True)
+
+
+def test_nothing_found_is_said_with_what_was_looked_at():
+    out = text(analysis(tables([works(), works(both_directions=False)])), 140)
+    assert (
+        "No sign of interference was found. Looked at: 2 connections and 0 DNS look-ups, by 7 signatures."
+        in out
+    )
+    assert "1 of 2 connections: only one direction was captured." in out
+
+
+def test_findings_without_an_app_are_shown():
+    out = text(analysis(tables([{}]), finding(app=None, feature=None)), 140)
+    assert "No traffic of an app" in out
+    assert "F1  The capture shows" in out
