@@ -108,7 +108,7 @@ def bogon_notice(w: World) -> None:
         query = Query(w, when, name)
         answer = query.answer(when + 0.012, ["10.10.34.35"], ttl=64, ipid=0, df=False)
         w.finding(
-            BOGON, "dns-injection", "suspected", [query],
+            BOGON, "dns-tampering", "suspected", [query],
             {"query": query.queries, "response": [answer]}, target=name,
         )  # fmt: skip
 
@@ -125,7 +125,7 @@ def bogon_loopback(w: World) -> None:
         query = Query(w, when, "www.twitter.com", qtype)
         answer = query.answer(when + 0.009, [address], ttl=59, ipid=0x0101, df=False)
         w.finding(
-            BOGON, "dns-injection", "suspected", [query],
+            BOGON, "dns-tampering", "suspected", [query],
             {"query": query.queries, "response": [answer]}, app="twitter", target="www.twitter.com",
         )  # fmt: skip
 
