@@ -65,7 +65,8 @@ def of_findings(case: Case, findings: Sequence[Finding], flows: pl.DataFrame, lo
             f"the same kind of thing was seen on {others} other {'target' if others == 1 else 'targets'}"
         )
     success = case.count(SUCCESS)
-    if success:
+    # A throttled transfer that ends is its own success, and no contrast.
+    if success and any(not mechanism.startswith("throttling-") for mechanism in first):
         ended = success + case.count(FAILED)
         every = "the connection" if ended == 1 else f"all {ended} connections" if success == ended else ""
         clauses.append(f"{every or f'{success} of {ended} connections'} of this feature worked")

@@ -22,7 +22,7 @@ def run(monkeypatch):
     """Run the command line over an Analysis (or an exception) in place of a capture."""
 
     def runner(result, *args):
-        def analyze_capture(path, **_):
+        def analyze_capture(_path, **_):
             if isinstance(result, BaseException):
                 raise result
             return result
