@@ -284,6 +284,9 @@ def _scope(analysis: Analysis, out: _Writer) -> None:
         )
     if notes.untimed_packets:
         lines.append(f"{_number(notes.untimed_packets, 'packet')} without a time.")
+    backward = analysis.quality.get("backward_timestamps")
+    if isinstance(backward, int) and backward > 0:
+        lines.append(f"{_number(backward, 'packet')} with a time before that of the packet ahead of it.")
     if notes.skipped_blocks:
         kinds = ", ".join(sorted(notes.skipped_blocks))
         lines.append(
