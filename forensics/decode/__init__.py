@@ -1,0 +1,10 @@
+"""Packets in, columns out: link, network and transport headers of a whole batch at once."""
+
+from __future__ import annotations
+
+from forensics.decode.addresses import AddressBook
+from forensics.decode.columns import PACKET_SCHEMA
+from forensics.decode.counts import DecodeCounts
+from forensics.decode.packets import decode_batch
+
+__all__ = ["PACKET_SCHEMA", "AddressBook", "DecodeCounts", "decode_batch"]

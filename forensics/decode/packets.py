@@ -1,0 +1,146 @@
+"""A batch of raw packets to the packet table: TCP (RFC 9293), UDP (RFC 768) and the errors that quote them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import polars as pl
+
+from forensics.capture.gather import gather_rows
+from forensics.decode.columns import PACKET_SCHEMA
+from forensics.decode.icmp import ICMP, ICMPV6, read_icmp_errors
+from forensics.decode.link import find_network
+from forensics.decode.network import Candidates, read_ip
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from forensics.capture.batch import Batch
+    from forensics.decode.addresses import AddressBook
+    from forensics.decode.counts import DecodeCounts
+    from forensics.decode.network import IpPackets
+
+TCP: Final = 6
+UDP: Final = 17
+_TCP: Final = np.dtype([
+    ("sport", ">u2"), ("dport", ">u2"), ("seq", ">u4"), ("ack", ">u4"), ("offset", "u1"), ("flags", "u1"),
+    ("window", ">u2"), ("checksum", ">u2"), ("urgent", ">u2"),
+])  # fmt: skip
+_UDP_LENGTH: Final = 8
+
+
+def decode_batch(batch: Batch, book: AddressBook, counts: DecodeCounts) -> pl.DataFrame:
+    """The rows of PACKET_SCHEMA that ``batch`` gives, in frame order; everything else is added to ``counts``.
+
+    Rows of ICMP errors take ``ipid``, ``df`` and ``ip_bytes`` from the ICMP packet itself, as they do its
+    TTL; ``ack`` and ``window`` are 0 there.
+    """
+    counts.packets += len(batch)
+    network = find_network(batch, counts)
+    row = network.row
+    found = Candidates(
+        row=row,
+        start=network.start,
+        end=batch.offset[row] + batch.caplen[row],
+        wire_length=batch.wirelen[row] - (network.start - batch.offset[row]),
+    )
+    packets = read_ip(batch.data, found, network.version, book, counts)
+    if packets.fragment.any():
+        counts.fragments += int(np.count_nonzero(packets.fragment))
+        packets = packets.where(~packets.fragment)
+    tcp, udp = packets.proto == TCP, packets.proto == UDP
+    plain = tcp | udp
+    if plain.all():
+        return _frame(batch, _read_transport(batch.data, packets, counts))
+    icmp = np.where(packets.version == 4, packets.proto == ICMP, packets.proto == ICMPV6)  # noqa: PLR2004
+    counts.other_ip += int(np.count_nonzero(~plain & ~icmp))
+    rows = _read_transport(batch.data, packets.where(plain), counts)
+    errors = read_icmp_errors(batch.data, packets.where(icmp), book)
+    counts.icmp_errors += len(errors["row"])
+    counts.icmp_other += int(np.count_nonzero(icmp)) - len(errors["row"])
+    if len(errors["row"]):
+        order = np.argsort(np.concatenate([rows["row"], errors["row"]]), kind="stable")
+        size = len(rows["row"]), len(errors["row"])
+        rows = {
+            name: np.concatenate(
+                [
+                    np.broadcast_to(rows.get(name, _ABSENT.get(name, 0)), size[0]),
+                    np.broadcast_to(errors.get(name, 0), size[1]),
+                ]
+            )[order]
+            for name in {**rows, **errors}
+        }
+    return _frame(batch, rows)
+
+
+_ABSENT: Final = {"icmp_type": -1, "icmp_code": -1, "icmp_from": -1}
+
+
+def _read_transport(
+    data: npt.NDArray[np.uint8], packets: IpPackets, counts: DecodeCounts
+) -> dict[str, npt.NDArray[Any]]:
+    """Columns of TCP and UDP packets; headers that cannot be are counted and left out."""
+    header = gather_rows(data, packets.payload, _TCP.itemsize).view(_TCP).reshape(-1)
+    size = packets.limit - packets.payload
+    room = packets.captured - packets.payload
+    tcp = packets.proto == TCP
+    header_length = np.where(tcp, (header["offset"] >> 4).astype(np.int64) * 4, _UDP_LENGTH)
+    smallest = np.where(tcp, _TCP.itemsize, _UDP_LENGTH)
+    good = (room >= smallest) & (header_length >= smallest) & (header_length <= size)
+    udp_only = not tcp.all()
+    if udp_only:
+        # UDP has its length where TCP has the upper half of the sequence number; 0 stands for all that
+        # is there (RFC 2675, and what segmentation offload leaves behind).
+        udp_length = (header["seq"] >> 16).astype(np.int64)
+        size = np.where(tcp | (udp_length == 0), size, np.minimum(size, udp_length))
+        good &= header_length <= size
+    if not good.all():
+        counts.bad_transport_header += int(np.count_nonzero(~good))
+        packets = packets.where(good)
+        header, size, header_length, tcp = header[good], size[good], header_length[good], tcp[good]
+    counts.tcp += int(np.count_nonzero(tcp))
+    counts.udp += int(np.count_nonzero(~tcp))
+    start = np.minimum(packets.payload + header_length, packets.captured)
+    payload = size - header_length
+    return {
+        "row": packets.row,
+        "proto": packets.proto,
+        "src": packets.src,
+        "dst": packets.dst,
+        "sport": header["sport"],
+        "dport": header["dport"],
+        "ttl": packets.ttl,
+        "ipid": packets.ipid,
+        "df": packets.df,
+        "ip_bytes": packets.length,
+        "flags": header["flags"] * tcp,
+        "seq": header["seq"] * tcp,
+        "ack": header["ack"] * tcp,
+        "window": header["window"] * tcp,
+        "payload_len": payload,
+        "payload_offset": start,
+        "payload_captured": np.minimum(payload, packets.captured - start),
+    }
+
+
+def _frame(batch: Batch, rows: dict[str, npt.NDArray[Any]]) -> pl.DataFrame:
+    row = rows["row"]
+    size = len(row)
+    columns = dict(rows)
+    columns["frame"] = row + batch.first_frame
+    columns["time"] = batch.time[row]
+    series = []
+    for name, dtype in PACKET_SCHEMA.items():
+        if name not in columns:
+            series.append(pl.Series(name, [_ABSENT[name]], dtype=dtype).new_from_index(0, size))
+            continue
+        native = _NUMPY[dtype]
+        series.append(pl.Series(name, np.ascontiguousarray(columns[name], dtype=native), dtype=dtype))
+    return pl.DataFrame(series)
+
+
+_NUMPY: Final[dict[pl.DataType | type[pl.DataType], Any]] = {
+    pl.Int64: np.int64, pl.Int32: np.int32, pl.Int16: np.int16, pl.UInt32: np.uint32, pl.UInt16: np.uint16,
+    pl.UInt8: np.uint8, pl.Boolean: np.bool_,
+}  # fmt: skip
