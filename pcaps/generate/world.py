@@ -101,11 +101,13 @@ class World:
         self.client = Host("192.168.1.23", 64, last_ipid=self.rng.randrange(1000, 60000))
         self.resolver = Host("8.8.8.8", 117, "random", df=False)
         self._port = 40000 + self.rng.randrange(9000)
-        self._txid = 0
+        self._hosts: dict[str, Host] = {}
 
     def host(self, addr: str, ttl: int = 52, ipid: str = "counter", *, df: bool = True) -> Host:
-        """A server; its IP-ID counter starts anywhere."""
-        return Host(addr, ttl, ipid, df, self.rng.randrange(1000, 50000))
+        """A server, one for each address; its IP-ID counter starts anywhere."""
+        if addr not in self._hosts:
+            self._hosts[addr] = Host(addr, ttl, ipid, df, self.rng.randrange(1000, 50000))
+        return self._hosts[addr]
 
     def port(self) -> int:
         """The client's next ephemeral port."""
