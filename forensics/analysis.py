@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from forensics.apps import AppCatalogue
+from forensics.capture import open_capture
+from forensics.decode import DecodeCounts, decode_batch
+from forensics.decode.addresses import AddressBook
+from forensics.observations.collect import Collectors
+from forensics.observations.context import add_context
+from forensics.observations.quality import capture_quality
+from forensics.signatures.evaluate import evaluate
+from forensics.signatures.load import SignatureSet
+from forensics.verdicts import judge, limits
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import polars as pl
 
     from forensics.capture.batch import CaptureNotes
@@ -32,3 +46,57 @@ class Analysis:
     limits: tuple[Limit, ...]
     signature_count: int
     signature_sha256: str
+
+
+def analyze_capture(
+    path: str,
+    *,
+    batch_bytes: int | None = None,
+    batch_packets: int | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> Analysis:
+    """Read, observe and judge one capture (``-`` is standard input).
+
+    ``progress`` is called after every batch with the stored bytes read and the size of the file (None for a pipe).
+    Raises CaptureError when there is no capture to read, RuleError when a signature file cannot be used.
+    """
+    signatures = SignatureSet.load()
+    catalogue = AppCatalogue.load()
+    book = AddressBook()
+    counts = DecodeCounts()
+    collectors = Collectors(book)
+    first_time: int | None = None
+    last_time: int | None = None
+    limits_of_batch = {
+        name: value for name, value in (("batch_bytes", batch_bytes), ("batch_packets", batch_packets)) if value
+    }
+    with open_capture(path, **limits_of_batch) as reader:
+        for batch in reader:
+            collectors.add(decode_batch(batch, book, counts), batch.data)
+            timed = batch.time[batch.time != 0]
+            if len(timed):
+                low, high = int(timed.min()), int(timed.max())
+                first_time = low if first_time is None else min(first_time, low)
+                last_time = high if last_time is None else max(last_time, high)
+            if progress:
+                progress(reader.stored_position, reader.stored_size)
+        notes = reader.notes
+    tables = collectors.finish()
+    tables["dns"] = catalogue.annotate_dns(tables["dns"])
+    tables["flow"] = catalogue.annotate_flows(tables["flow"], tables["dns"])
+    tables["flow"], tables["dns"] = add_context(tables["flow"], tables["dns"], last_time or 0)
+    evaluation = evaluate(signatures, tables)
+    tables = dict(evaluation.tables)
+    return Analysis(
+        name=path if path == "-" else Path(path).name,
+        notes=notes,
+        first_time=first_time,
+        last_time=last_time,
+        quality=capture_quality(notes, counts, collectors, tables["flow"]),
+        tables=tables,
+        findings=evaluation.findings,
+        verdicts=judge(tables, evaluation.findings),
+        limits=limits(tables, evaluation.findings),
+        signature_count=signatures.count,
+        signature_sha256=signatures.sha256,
+    )

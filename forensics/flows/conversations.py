@@ -1,0 +1,202 @@
+"""Which conversation every packet belongs to, numbered as Wireshark numbers ``tcp.stream`` and ``udp.stream``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import polars as pl
+
+from forensics.flows.arrays import BoolArray, GrowingColumns, IntArray, run_starts
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+TCP: Final = 6
+SYN: Final = 0x02
+ACK: Final = 0x10
+
+_KEY: Final = ["lo", "hi", "ports"]
+_UNSET: Final = -1
+
+
+class Conversations:
+    """Assigns packets to conversations, batch after batch.
+
+    A conversation is the set of packets between two address/port pairs. For TCP a SYN whose sequence number
+    differs from the initial one of its sender starts a new conversation on the same pair, as in Wireshark 4.0
+    (packet-tcp.c); UDP conversations never end. Packets quoted by ICMP errors take part in the numbering, as
+    Wireshark dissects them, but carry no sequence state.
+
+    Side 0 of a conversation is the end with the smaller (address id, port); who is the client is decided later.
+    """
+
+    def __init__(self) -> None:
+        self._tuples = pl.DataFrame(schema={"lo": pl.Int64, "hi": pl.Int64, "ports": pl.Int64, "tuple": pl.Int64})
+        self._tuple_state = GrowingColumns({"flow": (np.int64, _UNSET)})
+        self.flows = GrowingColumns({
+            "proto": (np.uint8, 0),
+            "stream": (np.int64, 0),
+            "lo": (np.int64, 0),
+            "hi": (np.int64, 0),
+            "lo_port": (np.int64, 0),
+            "hi_port": (np.int64, 0),
+            # initial sequence number of each side as Wireshark derives it; -1 while unknown
+            "base0": (np.int64, _UNSET),
+            "base1": (np.int64, _UNSET),
+        })
+        self._streams = {TCP: 0, 17: 0}
+
+    def assign(self, packets: pl.DataFrame) -> tuple[IntArray, npt.NDArray[np.int8]]:
+        """Flow number and side (0 or 1) of every packet, each of shape ``(n,)``.
+
+        ``packets`` has PACKET_SCHEMA and is in frame order. Flow numbers count up from 0 over the whole capture.
+        """
+        src, dst = packets["src"].to_numpy(), packets["dst"].to_numpy()
+        sport, dport = packets["sport"].to_numpy().astype(np.int64), packets["dport"].to_numpy().astype(np.int64)
+        proto = packets["proto"].to_numpy()
+        swapped = (src > dst) | ((src == dst) & (sport > dport))
+        side = swapped.astype(np.int8)
+        lo, hi = np.where(swapped, dst, src), np.where(swapped, src, dst)
+        lo_port, hi_port = np.where(swapped, dport, sport), np.where(swapped, sport, dport)
+        ports = (proto.astype(np.int64) << 32) | (lo_port << 16) | hi_port
+
+        tuples, first_row = self._tuple_numbers(lo, hi, ports)
+        flags = packets["flags"].to_numpy()
+        plain = packets["icmp_type"].to_numpy() < 0
+        opens = plain & (proto == TCP) & ((flags & (SYN | ACK)) == SYN)
+        repeated = opens & ~first_row
+
+        # Rows that certainly start a conversation: the first of a tuple. A later SYN may start another one;
+        # only the tuples that have such a SYN are walked packet by packet.
+        starts = first_row.copy()
+        if repeated.any():
+            walked = np.isin(tuples, np.unique(tuples[repeated]))
+            seq = packets["seq"].to_numpy().astype(np.int64)
+            ack = packets["ack"].to_numpy().astype(np.int64)
+            self._walk(np.flatnonzero(walked), tuples, side, flags, seq, ack, plain & (proto == TCP), starts)
+
+        opened = np.flatnonzero(starts)
+        first_flow = self.flows.rows
+        self._open(opened, proto, lo, hi, lo_port, hi_port)
+        flow = self._spread(opened, first_flow, tuples)
+        np.maximum.at(self._tuple_state["flow"], tuples[opened], first_flow + np.arange(len(opened)))
+        return flow, side
+
+    def learn_bases(self, fs: IntArray, frame: IntArray, seq: IntArray, ack: IntArray, flags: IntArray) -> None:
+        """Remember the initial sequence numbers of conversations; packets sorted by (flow, side, frame).
+
+        ``fs`` is 2 × flow + side. Takes TCP packets only, without those quoted by ICMP.
+        """
+        if len(fs) == 0:
+            return
+        starts = run_starts(fs)
+        own = (seq[starts] - np.where(flags[starts] & SYN, 0, 1)) & 0xFFFFFFFF
+        has_ack = np.flatnonzero(flags & ACK)
+        ack_rows = has_ack[run_starts(fs[has_ack])] if len(has_ack) else has_ack
+        # what the other side's first ACK says of this one
+        keys = np.concatenate([fs[starts], fs[ack_rows] ^ 1])
+        frames = np.concatenate([frame[starts], frame[ack_rows]])
+        values = np.concatenate([own, (ack[ack_rows] - 1) & 0xFFFFFFFF])
+        order = np.lexsort((frames, keys))
+        keys, values = keys[order], values[order]
+        firsts = run_starts(keys)
+        for side in (0, 1):
+            mine = firsts[(keys[firsts] & 1) == side]
+            flow = keys[mine] >> 1
+            base = self.flows[f"base{side}"]
+            unset = base[flow] == _UNSET
+            base[flow[unset]] = values[mine[unset]]
+
+    def _tuple_numbers(self, lo: IntArray, hi: IntArray, ports: IntArray) -> tuple[IntArray, BoolArray]:
+        """Number of every packet's address/port pair, and which packets are the first of a new one."""
+        batch = pl.DataFrame({"lo": lo, "hi": hi, "ports": ports})
+        fresh = (
+            batch.with_row_index("row")
+            .unique(subset=_KEY, keep="first", maintain_order=True)
+            .join(self._tuples, on=_KEY, how="anti", maintain_order="left")
+        )
+        known = self._tuples.height
+        self._tuples = pl.concat([
+            self._tuples,
+            fresh.select(*_KEY, (pl.int_range(pl.len(), dtype=pl.Int64) + known).alias("tuple")),
+        ])
+        self._tuple_state.grow_to(self._tuples.height)
+        first_row = np.zeros(len(lo), dtype=np.bool_)
+        first_row[fresh["row"].to_numpy()] = True
+        tuples = batch.join(self._tuples, on=_KEY, how="left", maintain_order="left")["tuple"].to_numpy()
+        return tuples, first_row
+
+    def _walk(  # noqa: PLR0913 - the columns of one packet
+        self,
+        rows: IntArray,
+        tuples: IntArray,
+        side: npt.NDArray[np.int8],
+        flags: npt.NDArray[Any],
+        seq: IntArray,
+        ack: IntArray,
+        is_tcp: BoolArray,
+        starts: BoolArray,
+    ) -> None:
+        """Mark the SYNs among ``rows`` that start a new conversation on an address/port pair already in use."""
+        bases: dict[int, list[int]] = {}
+        current = self._tuple_state["flow"]
+        base0, base1 = self.flows["base0"], self.flows["base1"]
+        columns = zip(
+            rows.tolist(), tuples[rows].tolist(), side[rows].tolist(), flags[rows].tolist(), seq[rows].tolist(),
+            ack[rows].tolist(), is_tcp[rows].tolist(), starts[rows].tolist(), strict=True,
+        )
+        for row, pair, sender, flag, number, acked, counts, first in columns:
+            base = bases.get(pair)
+            if base is None:
+                flow = int(current[pair])
+                base = [_UNSET, _UNSET] if first or flow < 0 else [int(base0[flow]), int(base1[flow])]
+                bases[pair] = base
+            if not counts:
+                continue
+            if flag & (SYN | ACK) == SYN and base[sender] not in (_UNSET, number):
+                starts[row] = True
+                base[0] = base[1] = _UNSET
+            if base[sender] == _UNSET:
+                base[sender] = number if flag & SYN else (number - 1) & 0xFFFFFFFF
+            if flag & ACK and base[1 - sender] == _UNSET:
+                base[1 - sender] = (acked - 1) & 0xFFFFFFFF
+
+    def _open(  # noqa: PLR0913 - the columns of a conversation
+        self,
+        opened: IntArray,
+        proto: npt.NDArray[Any],
+        lo: IntArray,
+        hi: IntArray,
+        lo_port: IntArray,
+        hi_port: IntArray,
+    ) -> None:
+        first = self.flows.rows
+        self.flows.grow_to(first + len(opened))
+        rows = slice(first, first + len(opened))
+        self.flows["proto"][rows] = proto[opened]
+        for name, values in (("lo", lo), ("hi", hi), ("lo_port", lo_port), ("hi_port", hi_port)):
+            self.flows[name][rows] = values[opened]
+        for number, already in self._streams.items():
+            mine = np.flatnonzero(proto[opened] == number)
+            self.flows["stream"][first + mine] = already + np.arange(len(mine))
+            self._streams[number] = already + len(mine)
+
+    def _spread(self, opened: IntArray, first_flow: int, tuples: IntArray) -> IntArray:
+        """Flow of every packet: the conversation most recently opened on its tuple, in this batch or before."""
+        order = np.argsort(tuples, kind="stable")
+        ordered = tuples[order]
+        started = np.full(len(tuples), _UNSET, dtype=np.int64)
+        started[opened] = first_flow + np.arange(len(opened))
+        value = started[order]
+        starts = run_starts(ordered)
+        carried = self._tuple_state["flow"][ordered[starts]]
+        value[starts] = np.maximum(value[starts], carried)
+        # Flow numbers only grow along a tuple, so a running maximum within each run spreads them.
+        lift = np.zeros(len(value), dtype=np.int64)
+        lift[starts] = self.flows.rows + 2
+        lift = np.cumsum(lift)
+        running = np.maximum.accumulate(value + lift) - lift
+        flow = np.empty(len(tuples), dtype=np.int64)
+        flow[order] = running
+        return flow

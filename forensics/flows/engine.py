@@ -1,0 +1,379 @@
+"""Flow state over a whole capture, built batch by batch with array code only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import polars as pl
+
+from forensics.flows.arrays import NEVER, BoolArray, GrowingColumns, IntArray, run_ends, run_starts
+from forensics.flows.conversations import TCP, Conversations
+from forensics.flows.sequence import SequenceTracker
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+FIN: Final = 0x01
+SYN: Final = 0x02
+RST: Final = 0x04
+ACK: Final = 0x10
+
+_CARRIED: Final = (
+    "frame", "time", "ttl", "ipid", "df", "ip_bytes", "flags", "window", "payload_len", "payload_offset",
+    "payload_captured",
+)
+
+_MERGE_AFTER: Final = 16
+"""Batches of TTL counts that are kept apart before they are summed up."""
+
+LETTERS: Final = "SHADFRTW"
+"""History letters in the order in which one packet that earns several shows them."""
+
+
+COUNTER_STEP: Final = 256
+"""Largest step of IP-ID between packets of one flow that a per-host counter is believed to take."""
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """Who sent each packet of a batch, sorted by (flow, side, frame)."""
+
+    flow: IntArray
+    side: npt.NDArray[np.int8]
+    fs: IntArray
+    tcp: BoolArray
+    column: dict[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class FlowBatch:
+    """The packets of one batch with what the flow rooms found out, sorted by (flow, side, frame).
+
+    All arrays have one element a packet. ICMP-quoted packets are not among them.
+    """
+
+    flow: IntArray
+    side: npt.NDArray[np.int8]
+    """0: sent by the end with the smaller address; see Conversations."""
+    fs: IntArray
+    """2 × flow + side: the row of the sender in per-side tables."""
+    starts: IntArray
+    """Index of the first packet of every run of equal ``fs``."""
+    start_of: IntArray
+    """For every packet the start of its run."""
+    tcp: BoolArray
+    column: dict[str, npt.NDArray[Any]]
+    """frame, time, ttl, ipid, df, ip_bytes, flags, window, payload_len, payload_offset, payload_captured, seq, ack."""
+    rel: IntArray
+    """Unwrapped sequence number relative to the sender's first packet (0 = its SYN, 1 = its first byte)."""
+    highest: IntArray
+    """Highest sequence end of the sender before this packet; -1 before its first packet."""
+    new_ack: BoolArray
+    """The packet acknowledges more than any before it of the same sender."""
+    retransmission: BoolArray
+    out_of_order: BoolArray
+    ipid_before: IntArray
+    """For resets the IP-ID of the sender's packet before; -1 for others, without one, and for IPv6."""
+    flow_by_frame: IntArray
+    """Flow of every packet of the packet table, in its own order, ICMP-quoted ones included."""
+
+    def __len__(self) -> int:
+        return len(self.flow)
+
+
+class FlowEngine:
+    """Keeps one row per flow and one per flow side, as arrays; see ``flows`` and ``sides`` for the columns."""
+
+    def __init__(self) -> None:
+        self.conversations = Conversations()
+        self.sequence = SequenceTracker()
+        self._ttls: list[pl.DataFrame] = []
+        self.flows = GrowingColumns({
+            "packets": (np.int64, 0),
+            "first_frame": (np.int64, NEVER),
+            "last_frame": (np.int64, -1),
+            "first_time": (np.int64, NEVER),
+            "last_time": (np.int64, 0),
+            "origin": (np.int64, -1),  # time of the first frame; not the earliest where the clock stepped back
+            "v6": (np.int8, 0),
+            "icmp_frame": (np.int64, NEVER),
+            "icmp_type": (np.int16, -1),
+            "icmp_code": (np.int16, -1),
+            "syn_ack_side": (np.int8, -1),
+            "syn_ack_frame": (np.int64, NEVER),
+            "syn_ack_time": (np.int64, 0),
+            "shake_ack_frame": (np.int64, NEVER),
+            "shake_ack_time": (np.int64, 0),
+        })
+        self.sides = GrowingColumns({
+            "packets": (np.int64, 0),
+            "first_frame": (np.int64, NEVER),
+            "ip_bytes": (np.int64, 0),
+            "payload": (np.int64, 0),
+            "data_packets": (np.int64, 0),
+            "first_time": (np.int64, NEVER),
+            "last_time": (np.int64, 0),
+            "last_frame": (np.int64, -1),
+            "syn_count": (np.int64, 0),
+            "syn_last_frame": (np.int64, -1),
+            "syn_first_time": (np.int64, NEVER),
+            "syn_last_time": (np.int64, 0),
+            "syn_time_before_syn_ack": (np.int64, -1),
+            "rst_count": (np.int64, 0),
+            "rst_ack_count": (np.int64, 0),
+            "retransmissions": (np.int64, 0),
+            "out_of_order": (np.int64, 0),
+            "zero_windows": (np.int64, 0),
+            "ipids": (np.int64, 0),
+            "ipid_zero": (np.int64, 0),
+            "ipid_steps": (np.int64, 0),
+            "ipid_same": (np.int64, 0),
+            "ipid_near": (np.int64, 0),
+            "ipid_last": (np.int64, -1),
+            **{f"first_{letter}": (np.int64, NEVER) for letter in LETTERS},
+        })
+
+    def add(self, packets: pl.DataFrame) -> FlowBatch:
+        """Take in the packet table of one batch (PACKET_SCHEMA, frame order)."""
+        flow, side = self.conversations.assign(packets)
+        rows = self.conversations.flows.rows
+        self.flows.grow_to(rows)
+        self.sides.grow_to(2 * rows)
+        quoted = packets["icmp_type"].to_numpy() >= 0
+        if quoted.any():
+            self._note_icmp(packets, flow, np.flatnonzero(quoted))
+        batch = self._annotate(packets, flow, side, quoted)
+        self._sum_flows(batch)
+        self._sum_sides(batch)
+        self._count_ttls(batch)
+        return batch
+
+    def _note_icmp(self, packets: pl.DataFrame, flow: IntArray, rows: IntArray) -> None:
+        order = rows[np.argsort(flow[rows], kind="stable")]
+        firsts = order[run_starts(flow[order])]
+        mine = flow[firsts]
+        fresh = self.flows["icmp_frame"][mine] == NEVER
+        firsts, mine = firsts[fresh], mine[fresh]
+        self.flows["icmp_frame"][mine] = packets["frame"].to_numpy()[firsts]
+        self.flows["icmp_type"][mine] = packets["icmp_type"].to_numpy()[firsts]
+        self.flows["icmp_code"][mine] = packets["icmp_code"].to_numpy()[firsts]
+
+    def _annotate(
+        self, packets: pl.DataFrame, flow: IntArray, side: npt.NDArray[np.int8], quoted: BoolArray
+    ) -> FlowBatch:
+        fs = flow * 2 + side
+        order = np.argsort(fs, kind="stable")
+        if quoted.any():
+            order = order[~quoted[order]]
+        fs = fs[order]
+        starts = run_starts(fs)
+        start_of = np.repeat(starts, np.diff(np.append(starts, len(fs))))
+        column = {name: packets[name].to_numpy()[order] for name in _CARRIED}
+        column["seq"] = packets["seq"].to_numpy()[order].astype(np.int64)
+        column["ack"] = packets["ack"].to_numpy()[order].astype(np.int64)
+        tcp = packets["proto"].to_numpy()[order] == TCP
+        self.flows["v6"][flow[order]] = (packets["src"].to_numpy()[order] >> 32 != 0).astype(np.int8)
+        segments = np.flatnonzero(tcp)
+        self.conversations.learn_bases(
+            fs[segments], column["frame"][segments], column["seq"][segments], column["ack"][segments],
+            column["flags"][segments].astype(np.int64),
+        )
+        sent = _Sent(flow[order], side[order], fs, tcp, column)
+        self._handshake(sent)
+        found = self.sequence.track(fs, tcp, column, self._reorder_limit(fs, column["frame"]))
+        return FlowBatch(
+            flow=sent.flow, side=sent.side, fs=fs, starts=starts, start_of=start_of, tcp=tcp, column=column,
+            rel=found.rel, highest=found.highest, new_ack=found.new_ack,
+            retransmission=found.retransmission, out_of_order=found.out_of_order,
+            ipid_before=self._number_habits(fs, column), flow_by_frame=flow,
+        )
+
+    def _reorder_limit(self, fs: IntArray, frame: IntArray) -> IntArray:
+        """Per packet: how old (ns) a gap may be for the packet that fills it to count as merely late."""
+        return np.clip(self.handshake_rtt(fs >> 1, frame) // 2, 3_000_000, 100_000_000)
+
+    def handshake_rtt(self, flow: IntArray, frame: IntArray | None = None) -> IntArray:
+        """Handshake RTT (ns) of each flow, -1 where unknown; with ``frame`` only what was known before that frame."""
+        until = NEVER if frame is None else frame
+        known = self.flows["shake_ack_frame"][flow] < until
+        return np.where(known, self.flows["shake_ack_time"][flow] - self._syn_time(flow), -1)
+
+    def _syn_time(self, flow: IntArray) -> IntArray:
+        opener = flow * 2 + (1 - np.clip(self.flows["syn_ack_side"][flow], 0, 1))
+        found: IntArray = self.sides["syn_time_before_syn_ack"][opener]
+        return found
+
+    def _sum_flows(self, batch: FlowBatch) -> None:
+        if not len(batch):
+            return
+        starts = run_starts(batch.flow)
+        flow = batch.flow[starts]
+        frame, time = batch.column["frame"], batch.column["time"]
+        table = self.flows
+        table["packets"][flow] += np.diff(np.append(starts, len(batch)))
+        first_frame = np.minimum.reduceat(frame, starts)
+        fresh = table["first_frame"][flow] == NEVER
+        earliest = np.flatnonzero(frame == np.repeat(first_frame, np.diff(np.append(starts, len(batch)))))
+        table["origin"][flow[fresh]] = time[earliest[fresh]]
+        table["first_frame"][flow] = np.minimum(table["first_frame"][flow], first_frame)
+        table["last_frame"][flow] = np.maximum(table["last_frame"][flow], np.maximum.reduceat(frame, starts))
+        table["first_time"][flow] = np.minimum(table["first_time"][flow], np.minimum.reduceat(time, starts))
+        table["last_time"][flow] = np.maximum(table["last_time"][flow], np.maximum.reduceat(time, starts))
+
+    def _sum_sides(self, batch: FlowBatch) -> None:
+        if not len(batch):
+            return
+        starts, column = batch.starts, batch.column
+        fs = batch.fs[starts]
+        ends = run_ends(starts, len(batch))
+        frame, time, flags = column["frame"], column["time"], column["flags"]
+        payload = column["payload_len"].astype(np.int64)
+        rst = (flags & RST) != 0
+        plain_syn = batch.tcp & ((flags & (SYN | ACK)) == SYN)
+        syn_ack = batch.tcp & ((flags & (SYN | ACK)) == SYN | ACK)
+        data = (payload > 0) & ~rst
+        table = self.sides
+
+        def add(name: str, values: npt.NDArray[Any]) -> None:
+            table[name][fs] += np.add.reduceat(values, starts, dtype=np.int64)
+
+        table["packets"][fs] += ends - starts + 1
+        add("ip_bytes", column["ip_bytes"])
+        add("payload", np.where(rst, 0, payload))
+        add("data_packets", data)
+        add("syn_count", plain_syn)
+        add("rst_count", rst)
+        add("rst_ack_count", rst & ((flags & ACK) != 0))
+        add("retransmissions", batch.retransmission)
+        add("out_of_order", batch.out_of_order)
+        zero_window = batch.tcp & (column["window"] == 0) & ((flags & (SYN | RST | FIN)) == 0)
+        add("zero_windows", zero_window)
+        table["first_time"][fs] = np.minimum(table["first_time"][fs], np.minimum.reduceat(time, starts))
+        table["last_time"][fs] = np.maximum(table["last_time"][fs], np.maximum.reduceat(time, starts))
+        table["first_frame"][fs] = np.minimum(table["first_frame"][fs], frame[starts])
+        table["last_frame"][fs] = frame[ends]
+        latest = np.maximum.reduceat(np.where(plain_syn, frame, -1), starts)
+        table["syn_last_frame"][fs] = np.maximum(table["syn_last_frame"][fs], latest)
+        latest = np.maximum.reduceat(np.where(plain_syn, time, 0), starts)
+        table["syn_last_time"][fs] = np.maximum(table["syn_last_time"][fs], latest)
+        earliest = np.minimum.reduceat(np.where(plain_syn, time, NEVER), starts)
+        table["syn_first_time"][fs] = np.minimum(table["syn_first_time"][fs], earliest)
+        pure_ack = batch.tcp & ((flags & (SYN | FIN | RST | ACK)) == ACK) & (payload == 0)
+        marks = {
+            "S": plain_syn, "H": syn_ack, "A": pure_ack, "D": data, "F": batch.tcp & ((flags & FIN) != 0), "R": rst,
+            "T": batch.retransmission, "W": zero_window,
+        }
+        for letter, mark in marks.items():
+            name = f"first_{letter}"
+            earliest = np.minimum.reduceat(np.where(mark, frame, NEVER), starts)
+            table[name][fs] = np.minimum(table[name][fs], earliest)
+
+    def _count_ttls(self, batch: FlowBatch) -> None:
+        rows = np.flatnonzero((batch.column["flags"] & RST) == 0)
+        key = (batch.fs[rows] << 9) | (batch.column["ttl"][rows].astype(np.int64) << 1) | batch.column["df"][rows]
+        values, counts = np.unique(key, return_counts=True)
+        self._ttls.append(pl.DataFrame({"key": values, "packets": counts.astype(np.int64)}))
+        if len(self._ttls) > _MERGE_AFTER:
+            self._ttls = [pl.concat(self._ttls).group_by("key").agg(pl.col("packets").sum())]
+
+    def ttl_habits(self) -> pl.DataFrame:
+        """One row a side, from all its packets that are no resets.
+
+        fs, ttl (the most frequent), ttl_packets (how many carry it), ttl_kinds (how many different ones), df (of most).
+        """
+        frames = self._ttls or [pl.DataFrame(schema={"key": pl.Int64, "packets": pl.Int64})]
+        split = (
+            pl.concat(frames)
+            .group_by("key")
+            .agg(pl.col("packets").sum())
+            .select(
+                (pl.col("key") // 512).alias("fs"),
+                (pl.col("key") // 2 % 256).alias("ttl"),
+                (pl.col("key") % 2).alias("df"),
+                "packets",
+            )
+        )
+        df = split.group_by("fs").agg((pl.col("packets") * pl.col("df")).sum() * 2 > pl.col("packets").sum())
+        return (
+            split.group_by("fs", "ttl")
+            .agg(pl.col("packets").sum())
+            .sort(["fs", "packets", "ttl"], descending=[False, True, False])
+            .group_by("fs", maintain_order=True)
+            .agg(
+                pl.col("ttl").first(),
+                pl.col("packets").first().alias("ttl_packets"),
+                pl.len().cast(pl.Int64).alias("ttl_kinds"),
+            )
+            .join(df.rename({"packets": "df"}), on="fs", how="left")
+            .sort("fs")
+        )
+
+    def _number_habits(self, fs: IntArray, column: dict[str, npt.NDArray[Any]]) -> IntArray:
+        """Learn how each sender numbers its IPv4 packets, from everything but its resets.
+
+        Returns for every reset the IP-ID of its sender's packet before it; -1 for other packets or without one.
+        """
+        before = np.full(len(fs), -1, dtype=np.int64)
+        table = self.sides
+        rst = (column["flags"] & RST) != 0
+        resets = np.flatnonzero(rst)
+        before[resets] = table["ipid_last"][fs[resets]]
+        rows = np.flatnonzero(~rst & (column["ipid"] >= 0))
+        if not len(rows):
+            return before
+        mine = fs[rows]
+        ipid = column["ipid"][rows].astype(np.int64)
+        if len(resets):
+            place = np.searchsorted(rows, resets) - 1
+            same = (place >= 0) & (mine[np.maximum(place, 0)] == fs[resets])
+            before[resets[same]] = ipid[place[same]]
+        starts = run_starts(mine)
+        side = mine[starts]
+        previous = np.empty_like(ipid)
+        previous[1:] = ipid[:-1]
+        previous[starts] = table["ipid_last"][side]
+        step = np.where(previous < 0, -1, (ipid - previous) & 0xFFFF)
+        for name, mark in (
+            ("ipids", np.ones(len(rows), dtype=np.bool_)),
+            ("ipid_zero", ipid == 0),
+            ("ipid_steps", step >= 0),
+            ("ipid_same", step == 0),
+            ("ipid_near", (step > 0) & (step <= COUNTER_STEP)),
+        ):
+            table[name][side] += np.add.reduceat(mark, starts, dtype=np.int64)
+        table["ipid_last"][side] = ipid[run_ends(starts, len(rows))]
+        return before
+
+    def _handshake(self, batch: _Sent) -> None:
+        """First SYN/ACK, the SYN it answers, and the ACK that completes the handshake."""
+        flags, frame, time = batch.column["flags"], batch.column["frame"], batch.column["time"]
+        table = self.flows
+        answers = np.flatnonzero(batch.tcp & ((flags & (SYN | ACK | RST)) == SYN | ACK))
+        if len(answers):
+            order = answers[np.lexsort((frame[answers], batch.flow[answers]))]
+            firsts = order[run_starts(batch.flow[order])]
+            firsts = firsts[table["syn_ack_frame"][batch.flow[firsts]] == NEVER]
+            mine = batch.flow[firsts]
+            table["syn_ack_frame"][mine] = frame[firsts]
+            table["syn_ack_time"][mine] = time[firsts]
+            table["syn_ack_side"][mine] = batch.side[firsts]
+        opens = np.flatnonzero(batch.tcp & ((flags & (SYN | ACK)) == SYN))
+        opens = opens[frame[opens] < table["syn_ack_frame"][batch.flow[opens]]]
+        if len(opens):
+            lasts = opens[run_ends(run_starts(batch.fs[opens]), len(opens))]
+            self.sides["syn_time_before_syn_ack"][batch.fs[lasts]] = time[lasts]
+        closing = (
+            batch.tcp
+            & ((flags & (SYN | ACK | RST)) == ACK)
+            & (frame > table["syn_ack_frame"][batch.flow])
+            & (table["shake_ack_frame"][batch.flow] == NEVER)
+            & (batch.side != table["syn_ack_side"][batch.flow])
+        )
+        rows = np.flatnonzero(closing)
+        if len(rows):
+            firsts = rows[run_starts(batch.flow[rows])]
+            mine = batch.flow[firsts]
+            table["shake_ack_frame"][mine] = frame[firsts]
+            table["shake_ack_time"][mine] = time[firsts]

@@ -1,0 +1,71 @@
+"""From packet tables to fact tables: the collectors in the order in which they need each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import polars as pl
+
+from forensics.flows.engine import FlowEngine
+from forensics.observations.dns import DnsCollector
+from forensics.observations.flows import Collected, build_flows
+from forensics.observations.resets import ResetCollector
+from forensics.observations.throughput import ThroughputCollector
+from forensics.observations.tls import TlsCollector
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from forensics.decode.addresses import AddressBook
+
+UDP: Final = 17
+DNS_PORT: Final = 53
+
+
+@dataclass
+class Collectors:
+    """Fed batch by batch in frame order; ``finish`` gives the tables. Nothing depends on where batches are cut."""
+
+    book: AddressBook
+    engine: FlowEngine = field(default_factory=FlowEngine)
+    tls: TlsCollector = field(default_factory=TlsCollector)
+    resets: ResetCollector = field(default_factory=ResetCollector)
+    throughput: ThroughputCollector = field(default_factory=ThroughputCollector)
+    dns: DnsCollector = field(default_factory=DnsCollector)
+    backward_times: int = 0
+    """Packets that carry an earlier time than one before them."""
+    _clock: int = 0
+
+    def add(self, packets: pl.DataFrame, data: npt.NDArray[np.uint8]) -> None:
+        """Take in one packet table (PACKET_SCHEMA); ``data`` is the Batch.data it points into."""
+        if not packets.height:
+            return
+        time = packets["time"].to_numpy()
+        clock = np.maximum(np.maximum.accumulate(time), self._clock)
+        before = np.concatenate([[self._clock], clock[:-1]])
+        self.backward_times += int(np.count_nonzero(time < before))
+        self._clock = int(clock[-1])
+        batch = self.engine.add(packets)
+        self.tls.add(batch, data)
+        self.resets.add(batch, self.engine, self.tls)
+        self.throughput.add(batch, self.engine)
+        messages = (
+            (packets["proto"].to_numpy() == UDP)
+            & (packets["icmp_type"].to_numpy() < 0)
+            & (packets["payload_captured"].to_numpy() > 0)
+            & ((packets["sport"].to_numpy() == DNS_PORT) | (packets["dport"].to_numpy() == DNS_PORT))
+        )
+        if messages.any():
+            stream = self.engine.conversations.flows["stream"][batch.flow_by_frame]
+            chosen = packets.with_columns(
+                pl.Series("stream", stream, dtype=pl.Int64), pl.Series("clock", clock, dtype=pl.Int64)
+            ).filter(pl.Series(messages))
+            self.dns.add(chosen, data, self.book)
+
+    def finish(self) -> dict[str, pl.DataFrame]:
+        """The flow, reset and dns tables; app, name and control columns are filled by later rooms."""
+        self.tls.finish()
+        flows, resets = build_flows(Collected(self.engine, self.tls, self.resets, self.throughput, self.book))
+        return {"flow": flows, "reset": resets, "dns": self.dns.finish(self.book)}

@@ -1,0 +1,40 @@
+"""What the capture can and cannot prove: counts a reader must know before believing a verdict."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+if TYPE_CHECKING:
+    from forensics.capture.batch import CaptureNotes
+    from forensics.decode import DecodeCounts
+    from forensics.observations.collect import Collectors
+
+
+def capture_quality(
+    notes: CaptureNotes, counts: DecodeCounts, collectors: Collectors, flows: pl.DataFrame
+) -> dict[str, Any]:
+    """A JSON-ready object; every count says how many packets or flows of the capture it speaks of."""
+    tcp = flows.filter(pl.col("proto") == "tcp")
+    one_sided = tcp.filter((pl.col("packets_to_server") == 0) | (pl.col("packets_to_client") == 0))
+    return {
+        "file_type": notes.file_type,
+        "complete": not notes.damage,
+        "damage": notes.damage,
+        "warnings": list(notes.warnings),
+        "snaplen": notes.snaplen,
+        "truncated_packets": notes.truncated_packets,
+        "untimed_packets": notes.untimed_packets,
+        "backward_timestamps": collectors.backward_times,
+        "interfaces": notes.interfaces,
+        "sections": notes.sections,
+        "skipped_blocks": dict(sorted(notes.skipped_blocks.items())),
+        "decoded": counts.as_dict(),
+        "tcp_flows": tcp.height,
+        "udp_flows": flows.height - tcp.height,
+        "flows_without_start": tcp.filter(~pl.col("start_seen")).height,
+        "one_sided_tcp_flows": one_sided.height,
+        "flows_with_capture_loss": tcp.filter(~pl.col("complete_capture")).height,
+        "not_dns_on_port_53": collectors.dns.not_dns,
+    }

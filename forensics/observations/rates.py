@@ -1,0 +1,100 @@
+"""Rates and losses of transfers towards the client."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import polars as pl
+
+from forensics.observations.throughput import BIN_NS, MIN_BYTES
+
+if TYPE_CHECKING:
+    from forensics.flows.engine import FlowEngine
+    from forensics.observations.reset_table import Sides
+    from forensics.observations.throughput import ThroughputCollector
+
+MIN_WINDOWS: Final = 4
+_MS: Final = 1e6
+_SECOND: Final = 1_000_000_000
+
+_SCHEMA: Final = {
+    "flow": pl.Int64, "goodput_bps": pl.Float64, "loss_ratio": pl.Float64, "burst_bytes": pl.Int64,
+    "first_loss_frame": pl.Int64, "last_loss_frame": pl.Int64, "loss_span_ms": pl.Float64,
+    "steady_rate_bps": pl.Float64, "steady_spread": pl.Float64, "loss_windows": pl.Float64,
+    "rate_before_loss_bps": pl.Float64,
+}
+
+
+def rate_columns(collector: ThroughputCollector, engine: FlowEngine, sides: Sides) -> pl.DataFrame:
+    """Throughput columns of the flow table, one row a flow whose server sent at least MIN_BYTES new bytes."""
+    table = collector.sides
+    rows = np.flatnonzero(table["progress"][sides.server] >= MIN_BYTES)
+    if not len(rows):
+        return pl.DataFrame(schema=_SCHEMA)
+    fs = sides.server[rows]
+    rtt = engine.handshake_rtt(fs >> 1)
+    frame = pl.DataFrame({
+        "flow": rows,
+        "fs": fs,
+        "origin": engine.flows["origin"][fs >> 1],
+        "width": np.maximum(_SECOND, 10 * np.maximum(rtt, 0)) // BIN_NS,
+        **{name: table[name][fs] for name in (
+            "first_time", "last_time", "segments", "losses", "progress", "first_loss_frame", "first_loss_time",
+            "first_loss_progress", "last_loss_frame", "last_loss_time", "last_loss_progress",
+        )},
+    })
+    lost = pl.col("first_loss_frame") >= 0
+    span = pl.col("last_loss_time") - pl.col("first_loss_time")
+
+    def rate(amount: pl.Expr, time: pl.Expr) -> pl.Expr:
+        return pl.when(time > 0).then(amount * 8 * _SECOND / time)
+
+    frame = frame.with_columns(
+        rate(pl.col("progress"), pl.col("last_time") - pl.col("first_time")).alias("goodput_bps"),
+        (pl.col("losses") / pl.col("segments")).alias("loss_ratio"),
+        pl.when(lost).then("first_loss_progress").alias("burst_bytes"),
+        pl.when(lost).then("first_loss_frame").alias("first_loss_frame"),
+        pl.when(lost).then("last_loss_frame").alias("last_loss_frame"),
+        pl.when(lost).then(span / _MS).alias("loss_span_ms"),
+        pl.when(lost).then(rate(pl.col("last_loss_progress") - pl.col("first_loss_progress"), span)).alias("steady_rate_bps"),
+        pl.when(lost)
+        .then(rate(pl.col("first_loss_progress"), pl.col("first_loss_time") - pl.col("first_time")))
+        .alias("rate_before_loss_bps"),
+    )
+    steady = _windows(collector, frame.filter(lost))
+    return (
+        frame.join(steady, on="fs", how="left", maintain_order="left")
+        .select(pl.col(name).cast(dtype) for name, dtype in _SCHEMA.items())
+    )
+
+
+def _windows(collector: ThroughputCollector, frame: pl.DataFrame) -> pl.DataFrame:
+    """Spread of goodput, and share of windows with a loss, over whole windows between first and last loss."""
+    whole = frame.select(
+        "fs",
+        "width",
+        ((pl.col("first_loss_time") - pl.col("origin")) // BIN_NS).alias("begin"),
+        ((pl.col("last_loss_time") - pl.col("origin")) // BIN_NS).alias("end"),
+    ).with_columns(((pl.col("end") - pl.col("begin")) // pl.col("width")).alias("count"))
+    whole = whole.filter(pl.col("count") >= MIN_WINDOWS)
+    if not whole.height:
+        return pl.DataFrame(schema={"fs": pl.Int64, "steady_spread": pl.Float64, "loss_windows": pl.Float64})
+    sums = (
+        collector.bins(whole["fs"])
+        .join(whole, on="fs", how="inner")
+        .with_columns(((pl.col("bin") - pl.col("begin")) // pl.col("width")).alias("window"))
+        .filter((pl.col("window") >= 0) & (pl.col("window") < pl.col("count")))
+        .group_by("fs", "window")
+        .agg(pl.col("bytes", "lost").sum())
+    )
+    grid = whole.select("fs", pl.int_ranges(0, pl.col("count")).alias("window")).explode("window")
+    # A window without data is a window at rate 0: stop-and-go is not steady.
+    full = grid.join(sums, on=["fs", "window"], how="left").with_columns(pl.col("bytes", "lost").fill_null(0))
+    return full.group_by("fs").agg(
+        (
+            (pl.col("bytes").quantile(0.9, "linear") - pl.col("bytes").quantile(0.1, "linear"))
+            / pl.col("bytes").median()
+        ).alias("steady_spread"),
+        (pl.col("lost") > 0).mean().alias("loss_windows"),
+    ).with_columns(pl.when(pl.col("steady_spread").is_finite()).then("steady_spread").alias("steady_spread"))

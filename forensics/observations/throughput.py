@@ -1,0 +1,102 @@
+"""How fast data went towards each side, and where it was lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import polars as pl
+
+from forensics.flows.arrays import NEVER, GrowingColumns, run_ends, run_starts
+
+if TYPE_CHECKING:
+    from forensics.flows.engine import FlowBatch, FlowEngine
+
+RST: Final = 0x04
+BIN_NS: Final = 100_000_000
+"""Width of the finest time bin."""
+MIN_BYTES: Final = 100_000
+"""Transfers below this say nothing about a rate."""
+_COMPACT_ROWS: Final = 400_000
+
+_SCHEMA: Final = {"fs": pl.Int64, "bin": pl.Int64, "bytes": pl.Int64, "lost": pl.Int64}
+
+
+class ThroughputCollector:
+    """Progress of every sender in time bins counted from the flow's first packet.
+
+    Per side: ``first_time``, ``last_time`` of data, ``progress`` (new sequence space), and first and last loss with
+    the progress made until then. A loss is a retransmitted data segment.
+    """
+
+    def __init__(self) -> None:
+        self.sides = GrowingColumns({
+            "first_time": (np.int64, NEVER),
+            "last_time": (np.int64, -1),
+            "segments": (np.int64, 0),
+            "losses": (np.int64, 0),
+            "progress": (np.int64, 0),
+            "first_loss_frame": (np.int64, -1),
+            "first_loss_time": (np.int64, 0),
+            "first_loss_progress": (np.int64, 0),
+            "last_loss_frame": (np.int64, -1),
+            "last_loss_time": (np.int64, 0),
+            "last_loss_progress": (np.int64, 0),
+        })
+        self._bins: list[pl.DataFrame] = []
+        self._rows = 0
+
+    def add(self, batch: FlowBatch, engine: FlowEngine) -> None:
+        """Take in one batch, after the engine has."""
+        if not len(batch):
+            return
+        self.sides.grow_to(2 * (int(batch.flow[-1]) + 1))
+        column = batch.column
+        rows = np.flatnonzero(batch.tcp & (column["payload_len"] > 0) & ((column["flags"] & RST) == 0))
+        if not len(rows):
+            return
+        fs, time = batch.fs[rows], column["time"][rows]
+        end = batch.rel[rows] + column["payload_len"][rows]
+        reached = np.maximum(batch.highest[rows], 1)
+        advance = np.clip(end - reached, 0, column["payload_len"][rows].astype(np.int64))
+        lost = batch.retransmission[rows]
+        starts = run_starts(fs)
+        side = fs[starts]
+        ends = run_ends(starts, len(rows))
+        table = self.sides
+        carried = table["progress"][side]
+        total = np.cumsum(advance)
+        lengths = ends - starts + 1
+        progress = total + np.repeat(carried - (total[starts] - advance[starts]), lengths)
+        table["first_time"][side] = np.minimum(table["first_time"][side], np.minimum.reduceat(time, starts))
+        table["last_time"][side] = np.maximum(table["last_time"][side], np.maximum.reduceat(time, starts))
+        table["segments"][side] += lengths
+        table["losses"][side] += np.add.reduceat(lost, starts, dtype=np.int64)
+        table["progress"][side] = progress[ends]
+        hit = np.flatnonzero(lost)
+        if len(hit):
+            hit_starts = run_starts(fs[hit])
+            first, last = hit[hit_starts], hit[run_ends(hit_starts, len(hit))]
+            fresh = first[table["first_loss_frame"][fs[first]] < 0]
+            for name, chosen in (("first", fresh), ("last", last)):
+                table[f"{name}_loss_frame"][fs[chosen]] = column["frame"][rows[chosen]]
+                table[f"{name}_loss_time"][fs[chosen]] = time[chosen]
+                table[f"{name}_loss_progress"][fs[chosen]] = progress[chosen]
+        place = (time - engine.flows["origin"][fs >> 1]) // BIN_NS
+        self._bins.append(
+            pl.DataFrame({"fs": fs, "bin": place, "bytes": advance, "lost": lost.astype(np.int64)})
+            .group_by("fs", "bin")
+            .agg(pl.col("bytes", "lost").sum())
+        )
+        self._rows += self._bins[-1].height
+        if self._rows > _COMPACT_ROWS:
+            self._bins = [self._merged()]
+            self._rows = 0
+
+    def _merged(self) -> pl.DataFrame:
+        frames = self._bins or [pl.DataFrame(schema=_SCHEMA)]
+        return pl.concat(frames).group_by("fs", "bin").agg(pl.col("bytes", "lost").sum())
+
+    def bins(self, wanted: pl.Series) -> pl.DataFrame:
+        """Bins of the sides in ``wanted`` (fs numbers): fs, bin (in BIN_NS from the flow's first packet), bytes, lost."""
+        return self._merged().filter(pl.col("fs").is_in(wanted.implode())).sort("fs", "bin")

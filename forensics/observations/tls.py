@@ -1,0 +1,251 @@
+"""TLS as it shows at the beginning of every TCP stream: ClientHello, ServerHello, alerts, and first bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from forensics.flows.arrays import NEVER, BoolArray, GrowingColumns, IntArray, run_starts
+from forensics.protocols.errors import ProtocolError
+from forensics.protocols.stream import HeadAssembler
+from forensics.protocols.tls import ClientHello, looks_like_tls_client, parse_client_hello, parse_server_start
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from forensics.flows.engine import FlowBatch
+
+FIRST_BYTES: Final = 16
+RST: Final = 0x04
+
+_HEAD: Final = 20 * 1024
+"""How far into a stream a hello is looked for: more than the largest ClientHello seen in the wild."""
+_PENDING_BYTES: Final = 64 << 20
+"""Most bytes held for all unfinished hellos together."""
+
+_PENDING, _DONE = 1, 2
+
+
+@dataclass(slots=True)
+class HelloFacts:
+    """A ClientHello and how it was carried."""
+
+    hello: ClientHello
+    frames: tuple[int, ...]
+    """Frames that first carried its bytes, ascending; the last one completed it."""
+    segments: int
+    time: int
+    """Of the completing frame, ns."""
+    end: int
+    """Relative sequence number after its last byte."""
+
+
+class TlsCollector:
+    """Watches the first bytes of every stream until it knows what they are.
+
+    Per side (row 2 × flow + side): ``first_bytes``, ``server_hello_frame``, ``alert_frame``, ``app_data_frame``.
+    Per flow: ``hellos``, and for the counters that start at the hello ``hello_frame``, ``hello_side``, ``hello_end``.
+    """
+
+    def __init__(self) -> None:
+        self.sides = GrowingColumns({
+            "state": (np.int8, 0),
+            "server_hello_frame": (np.int64, NEVER),
+            "alert_frame": (np.int64, NEVER),
+            "app_data_frame": (np.int64, NEVER),
+            "first_length": (np.int8, 0),
+        })
+        self.flows = GrowingColumns({
+            "hello_frame": (np.int64, NEVER),
+            "hello_time": (np.int64, 0),
+            "hello_end": (np.int64, 0),
+            "hello_side": (np.int8, -1),
+        })
+        self.first_bytes = np.zeros((0, FIRST_BYTES), dtype=np.uint8)
+        self.hellos: dict[int, HelloFacts] = {}
+        self.partial: set[int] = set()
+        """Flows whose client began a ClientHello that is not whole."""
+        self.conflicts: set[int] = set()
+        """Sides that sent different bytes for one place of the beginning of their stream."""
+        self._pending: dict[int, HeadAssembler] = {}
+        self._times: dict[int, dict[int, int]] = {}
+        self._held = 0
+
+    def add(self, batch: FlowBatch, data: npt.NDArray[np.uint8]) -> None:
+        """Take in one batch; ``data`` is Batch.data."""
+        if not len(batch):
+            return
+        self.flows.grow_to(int(batch.flow[-1]) + 1)
+        self.sides.grow_to(2 * (int(batch.flow[-1]) + 1))
+        self._grow_first_bytes()
+        captured = batch.column["payload_captured"]
+        carries = batch.tcp & (captured > 0) & ((batch.column["flags"] & RST) == 0)
+        self._records(batch, data, np.flatnonzero(carries & (captured >= 5)))  # noqa: PLR2004 - a record header
+        rel = batch.rel
+        window = (rel > -_HEAD) & (rel < _HEAD)
+        rows = np.flatnonzero(carries & window & (self.sides["state"][batch.fs] != _DONE))
+        if len(rows):
+            self._heads(batch, data, rows)
+
+    def _grow_first_bytes(self) -> None:
+        have, want = len(self.first_bytes), self.sides.rows
+        if want > have:
+            more = max(want, 2 * have) - have
+            self.first_bytes = np.vstack([self.first_bytes, np.zeros((more, FIRST_BYTES), dtype=np.uint8)])
+
+    def _records(self, batch: FlowBatch, data: npt.NDArray[np.uint8], rows: IntArray) -> None:
+        """Segments that begin with an alert or an application data record (RFC 8446 5.1)."""
+        start = batch.column["payload_offset"][rows]
+        kind = data[start]
+        likely = ((kind == 21) | (kind == 23)) & (data[start + 1] == 3) & (data[start + 2] <= 4)
+        rows, start, kind = rows[likely], start[likely], kind[likely]
+        length = data[start + 3].astype(np.int64) * 256 + data[start + 4]
+        # An alert is two bytes, or those two encrypted: with nonce, padding and tag never above 64.
+        alert = (kind == 21) & (length >= 2) & (length <= 64)
+        for name, chosen in (("alert_frame", rows[alert]), ("app_data_frame", rows[kind == 23])):
+            if len(chosen):
+                firsts = chosen[run_starts(batch.fs[chosen])]
+                side = batch.fs[firsts]
+                column = self.sides[name]
+                column[side] = np.minimum(column[side], batch.column["frame"][firsts])
+
+    def _heads(self, batch: FlowBatch, data: npt.NDArray[np.uint8], rows: IntArray) -> None:
+        fs = batch.fs[rows]
+        starts = run_starts(fs)
+        firsts = rows[starts]
+        fresh = self.sides["state"][batch.fs[firsts]] == 0
+        whole = batch.column["payload_captured"][firsts] >= FIRST_BYTES
+        quick = firsts[fresh & whole & (batch.rel[firsts] == 1)]
+        if len(quick):
+            self._quick(batch, data, quick)
+        # What the first segment could not settle is put together from all segments.
+        rest = rows[self.sides["state"][fs] != _DONE]
+        if len(rest):
+            self._assemble(batch, data, rest)
+
+    def _quick(self, batch: FlowBatch, data: npt.NDArray[np.uint8], rows: IntArray) -> None:
+        """First segments that start the stream: most need nothing more."""
+        fs = batch.fs[rows]
+        start = batch.column["payload_offset"][rows]
+        head = data[start[:, None] + np.arange(FIRST_BYTES)]
+        self.first_bytes[fs] = head
+        self.sides["first_length"][fs] = FIRST_BYTES
+        handshake = (head[:, 0] == 22) & (head[:, 1] == 3)
+        alert = (head[:, 0] == 21) & (head[:, 1] == 3)
+        server = handshake & (head[:, 5] == 2)
+        client = handshake & (head[:, 5] == 1)
+        self.sides["server_hello_frame"][fs[server]] = batch.column["frame"][rows[server]]
+        # An alert may come before a ServerHello in the same stream; anything else that is no hello is settled.
+        self.sides["state"][fs[~client & ~alert]] = _DONE
+        for row in rows[client].tolist():
+            offset, size = int(batch.column["payload_offset"][row]), int(batch.column["payload_captured"][row])
+            self._try_quick_hello(batch, row, data[offset : offset + size].tobytes())
+
+    def _try_quick_hello(self, batch: FlowBatch, row: int, head: bytes) -> None:
+        try:
+            hello = parse_client_hello(head)
+        except ProtocolError:
+            self.sides["state"][batch.fs[row]] = _DONE
+            return
+        if hello is None:
+            return
+        frame, time = int(batch.column["frame"][row]), int(batch.column["time"][row])
+        self._learn(int(batch.fs[row]), HelloFacts(hello, (frame,), 1, time, 1 + hello.length))
+
+    def _learn(self, side: int, facts: HelloFacts) -> None:
+        flow = side >> 1
+        self.sides["state"][side] = _DONE
+        if flow in self.hellos:
+            return
+        self.hellos[flow] = facts
+        self.partial.discard(flow)
+        self.flows["hello_frame"][flow] = facts.frames[-1]
+        self.flows["hello_time"][flow] = facts.time
+        self.flows["hello_end"][flow] = facts.end
+        self.flows["hello_side"][flow] = side & 1
+
+    def _assemble(self, batch: FlowBatch, data: npt.NDArray[np.uint8], rows: IntArray) -> None:
+        state = self.sides["state"]
+        columns = zip(
+            batch.fs[rows].tolist(), batch.rel[rows].tolist(), batch.column["payload_offset"][rows].tolist(),
+            batch.column["payload_captured"][rows].tolist(), batch.column["frame"][rows].tolist(),
+            batch.column["time"][rows].tolist(), strict=True,
+        )
+        for side, rel, offset, size, frame, time in columns:
+            if state[side] == _DONE:
+                continue
+            head = self._pending.get(side)
+            if head is None:
+                head = self._pending[side] = HeadAssembler()
+                self._times[side] = {}
+                state[side] = _PENDING
+            piece = data[offset : offset + min(size, _HEAD)].tobytes()
+            self._held += len(piece)
+            head.add(rel - 1, piece, frame)
+            self._times[side][frame] = time
+            if self._settled(side, head):
+                self._drop(side)
+        while self._held > _PENDING_BYTES and self._pending:
+            self._drop(next(iter(self._pending)))
+
+    def _drop(self, side: int) -> None:
+        head = self._pending.pop(side)
+        times = self._times.pop(side)
+        self._held = max(0, self._held - len(times) * 1460) if self._pending else 0
+        if head.conflict:
+            self.conflicts.add(side)
+        self.sides["state"][side] = _DONE
+
+    def _settled(self, side: int, head: HeadAssembler) -> bool:
+        known = head.contiguous()
+        have = int(self.sides["first_length"][side])
+        if len(known) > have and have < FIRST_BYTES:
+            first = np.frombuffer(known[:FIRST_BYTES], dtype=np.uint8)
+            self.first_bytes[side, : len(first)] = first
+            self.sides["first_length"][side] = len(first)
+        if not known:
+            return head.overflow
+        if looks_like_tls_client(known):
+            self.partial.add(side >> 1)
+            try:
+                hello = parse_client_hello(known)
+            except ProtocolError:
+                return True
+            if hello is None:
+                return head.overflow
+            frames = head.frames_for(hello.length)
+            time = self._times[side].get(frames[-1], 0)
+            self._learn(side, HelloFacts(hello, tuple(frames), head.segments_for(hello.length), time, 1 + hello.length))
+            return True
+        try:
+            begin = parse_server_start(known)
+        except ProtocolError:
+            return len(known) >= FIRST_BYTES or head.overflow
+        if begin is None:
+            return head.overflow
+        if begin.server_hello:
+            self.sides["server_hello_frame"][side] = head.frames_for(1)[0]
+            return True
+        return len(known) >= FIRST_BYTES or head.overflow
+
+    def finish(self) -> None:
+        """No more packets will come."""
+        for side, head in self._pending.items():
+            if head.conflict:
+                self.conflicts.add(side)
+        self._pending.clear()
+        self._times.clear()
+
+    def first_hex(self, side: int) -> str | None:
+        """Hex of the first payload bytes of a side; None when its stream's beginning was not captured."""
+        if side >= self.sides.rows:
+            return None
+        length = int(self.sides["first_length"][side])
+        return self.first_bytes[side, :length].tobytes().hex() if length else None
+
+    def has_alert_or_data(self, name: str) -> BoolArray:
+        """Whether each side has a frame in the column ``name``."""
+        found: npt.NDArray[Any] = self.sides.column(name) != NEVER
+        return found
