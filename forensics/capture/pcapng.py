@@ -69,52 +69,57 @@ class PcapngFormat:
         self._snaplens: list[int] = []
         self._section_start = 0
 
-    def scan(self, data: npt.NDArray[np.uint8], start: int, end: int, base: int, limit: int) -> Scan:
+    def scan(  # noqa: C901 - one flat loop over block types reads better than calls per block
+        self, data: npt.NDArray[np.uint8], start: int, end: int, base: int, limit: int
+    ) -> Scan:
         """See RecordFormat.scan."""
         self._forget_past_sections()
         view = data.data
         records: list[int] = []
         epochs = [self._epoch(0)]
-        head = struct.Struct(self._order + "II").unpack_from
         position, need, damage = start, 0, ""
         while len(records) < limit:
             if position + _MIN_BLOCK > end:
                 need = _MIN_BLOCK
                 break
-            kind, length = head(view, position)
             try:
-                if kind == SECTION:
-                    order = _BYTE_ORDERS.get(bytes(view[position + 8 : position + 12]))
-                    if order is None:
-                        raise _DamageError("section header with an unknown byte-order magic")  # noqa: TRY301
-                    head = struct.Struct(order + "II").unpack_from
-                    length = head(view, position)[1]
-                if length < _MIN_BLOCK or length & 3 or length > _MAX_BLOCK:
-                    raise _DamageError(f"block of impossible length {length}")  # noqa: TRY301
+                kind, length = self._measure(view, position)
                 after = position + length
                 if after > end:
                     need = length
                     break
+                block = view[position:after]
                 if kind == SECTION:
-                    self._open_section(view[position:after], order or "<")
-                    epochs.append(self._epoch(len(records)))
-                if head(view, after - 8)[1] != length:
-                    raise _DamageError(f"block whose two lengths differ ({length} and another)")  # noqa: TRY301
+                    self._open_section(block)
+                if struct.unpack_from(self._order + "I", block, length - 4)[0] != length:
+                    raise _DamageError(f"block whose two lengths differ (the first is {length})")  # noqa: TRY301
                 if kind in _DATA_START:
-                    self._check_packet(view, position, kind, length)
+                    self._check_packet(block, kind)
                     records.append(position)
-                elif kind == INTERFACE:
-                    self._add_interface(view[position:after])
+                elif kind in {SECTION, INTERFACE}:
+                    if kind == INTERFACE:
+                        self._add_interface(block)
                     epochs.append(self._epoch(len(records)))
-                elif kind != SECTION:
-                    self._skip(kind)
-                    if kind in NUMBERED:
-                        records.append(position)
+                elif self._skip(kind):
+                    records.append(position)
             except _DamageError as error:
                 damage = f"pcapng {error} at byte {base + position}"
                 break
             position = after
         return Scan(self._columns(data, records, epochs), position, need, damage)
+
+    def _measure(self, view: memoryview, position: int) -> tuple[int, int]:
+        """Type and length of a block; a section header is measured in the byte order it declares."""
+        order = self._order
+        kind, length = struct.unpack_from(order + "II", view, position)
+        if kind == SECTION:
+            declared = _BYTE_ORDERS.get(bytes(view[position + 8 : position + 12]))
+            if declared is None:
+                raise _DamageError("section header with an unknown byte-order magic")
+            (length,) = struct.unpack_from(declared + "I", view, position + 4)
+        if length < _MIN_BLOCK or length & 3 or length > _MAX_BLOCK:
+            raise _DamageError(f"block of impossible length {length}")
+        return kind, length
 
     def _forget_past_sections(self) -> None:
         del self._clocks[: self._section_start]
@@ -127,25 +132,28 @@ class PcapngFormat:
             record, self._section_start, len(self._clocks) - self._section_start, self._order == ">"
         )
 
-    def _skip(self, kind: int) -> None:
+    def _skip(self, kind: int) -> bool:
+        """Count a block we do not read; True if Wireshark gives it a frame number."""
         name = f"0x{kind:08x}"
         known = self._notes.skipped_blocks
         # A hostile file may hold four billion types; beyond some hundreds they are counted together.
         if name not in known and len(known) >= 256:  # noqa: PLR2004 - far more than there are block types
             name = "other"
         known[name] = known.get(name, 0) + 1
+        return kind in NUMBERED
 
-    def _check_packet(self, view: memoryview, position: int, kind: int, length: int) -> None:
+    def _check_packet(self, block: memoryview, kind: int) -> None:
         """Raise if the lengths inside a packet block lie or its interface was never described."""
+        length = len(block)
         if length < _OVERHEAD[kind]:
             raise _DamageError(f"packet block of {length} bytes, too short for its own header")
         interfaces = len(self._clocks) - self._section_start
         if kind == ENHANCED_PACKET:
-            interface, caplen = struct.unpack_from(self._order + "I8xI", view, position + 8)
+            interface, caplen = struct.unpack_from(self._order + "I8xI", block, 8)
         elif kind == OLD_PACKET:
-            interface, caplen = struct.unpack_from(self._order + "H10xI", view, position + 8)
+            interface, caplen = struct.unpack_from(self._order + "H10xI", block, 8)
         else:
-            interface, (caplen,) = 0, struct.unpack_from(self._order + "I", view, position + 8)
+            interface, (caplen,) = 0, struct.unpack_from(self._order + "I", block, 8)
             if interfaces:
                 caplen = min(caplen, self._snaplens[self._section_start] or caplen)
         if interface >= interfaces:
@@ -153,10 +161,10 @@ class PcapngFormat:
         if caplen > length - _OVERHEAD[kind] or caplen > MAX_CAPLEN:
             raise _DamageError(f"packet block of {length} bytes that claims {caplen} captured bytes")
 
-    def _open_section(self, block: memoryview, order: str) -> None:
+    def _open_section(self, block: memoryview) -> None:
         if len(block) < 28:  # noqa: PLR2004 - the fixed part of a section header block
             raise _DamageError(f"section header of {len(block)} bytes, too short,")
-        self._order = order
+        self._order = _BYTE_ORDERS[bytes(block[8:12])]
         self._section_start = len(self._clocks)
         self._notes.sections += 1
         self._options(block, 24)

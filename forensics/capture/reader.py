@@ -48,9 +48,16 @@ class CaptureReader:
         self.notes = CaptureNotes()
         self._batch_bytes = batch_bytes
         self._batch_packets = batch_packets
+        self._finished = False
+        # The window on the capture: bytes position..end of data are still to be read, data[0] is byte base.
+        self._base = 0
+        self._position = 0
+        self._end = 0
+        self._need = 0
+        self._eof = False
         self._stored = StoredBytes(path)
         try:
-            self._open()
+            self._format = self._open()
         except BaseException:
             self._stored.close()
             raise
@@ -97,31 +104,28 @@ class CaptureReader:
         self._finished = True
         self._stored.close()
 
-    def _open(self) -> None:
+    def _open(self) -> RecordFormat:
         compressed = is_gzip(self._stored.peek(2))
         self._source: ByteSource = GzipBytes(self._stored) if compressed else self._stored
         self._data: npt.NDArray[np.uint8] = np.empty(
             max(HEADER_LENGTH, min(self._batch_bytes, _FIRST_READ)), np.uint8
         )
-        self._base = 0
-        self._position = 0
-        self._need = 0
         self._end = self._source.read_into(self._data.data)
         self._eof = self._end < len(self._data)
-        self._finished = False
         head = self._data[: min(HEADER_LENGTH, self._end)].tobytes()
         if is_pcap(head) and len(head) == HEADER_LENGTH:
             try:
-                self._format: RecordFormat = PcapFormat(head, self.notes)
+                opened: RecordFormat = PcapFormat(head, self.notes)
             except CaptureError as error:
                 raise CaptureError(f"{self._stored.name}: {error}") from None
             self._position = HEADER_LENGTH
         elif is_pcapng(head):
-            self._format = PcapngFormat(self.notes)
+            opened = PcapngFormat(self.notes)
         else:
             raise CaptureError(f"{self._stored.name}: {self._refusal(head)}")
         if compressed:
             self.notes.file_type += "+gzip"
+        return opened
 
     def _refusal(self, head: bytes) -> str:
         if self._source.damage:

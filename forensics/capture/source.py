@@ -54,6 +54,8 @@ class StoredBytes:
         self._hashing: deque[Future[None]] = deque()
         self._own = self.name != "-"
         if not self._own:
+            if sys.stdin is None:  # a process may be started without one
+                raise CaptureError("-: there is no standard input: name a capture file")
             self._file: BinaryIO = sys.stdin.buffer
             return
         try:

@@ -42,8 +42,8 @@ def block_times(
         rows = mine == code
         split = _split_binary if code & 0x80 else _split_decimal
         seconds[rows], nanos[rows] = split(ticks[rows], code & 0x7F)
-    seconds = np.clip(seconds + offset[interface], -_MAX_SECONDS, _MAX_SECONDS)
-    return seconds * _NANO + nanos
+    held: npt.NDArray[np.int64] = np.clip(seconds + offset[interface], -_MAX_SECONDS, _MAX_SECONDS)
+    return held * _NANO + nanos
 
 
 def _clamp(seconds: int) -> int:
