@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -30,11 +31,20 @@ def capture_quality(
         "interfaces": notes.interfaces,
         "sections": notes.sections,
         "skipped_blocks": dict(sorted(notes.skipped_blocks.items())),
-        "decoded": counts.as_dict(),
+        "decoded": _decoded(counts),
         "tcp_flows": tcp.height,
         "udp_flows": flows.height - tcp.height,
         "flows_without_start": tcp.filter(~pl.col("start_seen")).height,
         "one_sided_tcp_flows": one_sided.height,
         "flows_with_capture_loss": tcp.filter(~pl.col("complete_capture")).height,
         "not_dns_on_port_53": collectors.dns.not_dns,
+        "dns_cut_by_snaplen": collectors.dns.cut,
     }
+
+
+def _decoded(counts: DecodeCounts) -> dict[str, Any]:
+    """Where every packet went; only what occurred."""
+    found = {name: value for name, value in asdict(counts).items() if value and name != "unknown_linktypes"}
+    if counts.unknown_linktypes:
+        found["unknown_linktypes"] = {str(kind): n for kind, n in sorted(counts.unknown_linktypes.items())}
+    return found
