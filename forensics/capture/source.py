@@ -143,15 +143,17 @@ class GzipBytes:
         """See ByteSource."""
         filled = 0
         while filled < len(target) and not self._over:
+            room = len(target) - filled
+            before = self._member.copy()
             try:
-                piece = self._member.decompress(self._pending, len(target) - filled)
+                piece = self._member.decompress(self._pending, room)
             except zlib.error as error:
-                self._end(
-                    f"gzip data is corrupt before stored byte {self._stored.position} ({printable(str(error))})"
-                )
-                break
+                piece = _salvage(before, self._pending, room)
+                self._end(f"gzip data is corrupt before stored byte {self._stored.position} ({error})")
             target[filled : filled + len(piece)] = piece
             filled += len(piece)
+            if self._over:
+                break
             if self._member.eof:
                 self._pending = self._member.unused_data
                 self._next_member()
@@ -185,6 +187,28 @@ class GzipBytes:
     def _end(self, damage: str) -> None:
         self.damage = self._stored.damage or damage
         self._over = True
+
+
+def _salvage(member: Any, pending: bytes, room: int) -> bytes:  # noqa: ANN401 - zlib hides the class
+    """What a broken member gives before the break, of which zlib keeps nothing when asked for more.
+
+    Asking for less and less finds the last good byte, so that the packets before the damage do not
+    depend on how much was asked for at once.
+    """
+    saved = bytearray()
+    for step in (4096, 64, 1):
+        while len(saved) < room:
+            before = member.copy()
+            try:
+                piece = member.decompress(pending, min(step, room - len(saved)))
+            except zlib.error:
+                member = before
+                break
+            if not piece:
+                break
+            pending = member.unconsumed_tail
+            saved += piece
+    return bytes(saved)
 
 
 def is_gzip(head: bytes) -> bool:
