@@ -13,7 +13,7 @@ from forensics.flows.arrays import NEVER, BoolArray, IntArray
 from forensics.flows.engine import LETTERS
 from forensics.observations.dictionary import FLOW
 from forensics.observations.rates import rate_columns
-from forensics.observations.reset_table import flow_reset_columns, reset_table
+from forensics.observations.reset_table import Sides, flow_reset_columns, reset_table
 
 if TYPE_CHECKING:
     from forensics.decode.addresses import AddressBook
@@ -54,7 +54,7 @@ def build_flows(collected: Collected) -> tuple[pl.DataFrame, pl.DataFrame]:
         table.grow_to(2 * engine.flows.rows)
     engine.sequence.sides.grow_to(2 * engine.flows.rows)
     client_side, basis = _roles(collected, rows)
-    sides = _Sides(rows, 2 * rows + client_side, 2 * rows + 1 - client_side)
+    sides = Sides(rows, 2 * rows + client_side, 2 * rows + 1 - client_side)
     columns: dict[str, Any] = {"flow": np.arange(len(rows)), "role_basis": basis}
     columns |= _identity(collected, sides)
     columns |= _handshake(collected, sides)
@@ -71,15 +71,6 @@ def build_flows(collected: Collected) -> tuple[pl.DataFrame, pl.DataFrame]:
     rates = rate_columns(collected.throughput, engine, sides)
     flows = flows.join(rates, on="flow", how="left", maintain_order="left")
     return _conform(flows), resets.drop("_seq")
-
-
-@dataclass(frozen=True)
-class _Sides:
-    """For every row of the flow table its engine row and the per-side rows of client and server."""
-
-    flow: IntArray
-    client: IntArray
-    server: IntArray
 
 
 def _conform(flows: pl.DataFrame) -> pl.DataFrame:
@@ -136,7 +127,7 @@ def _roles(collected: Collected, rows: IntArray) -> tuple[IntArray, list[str]]:
     return side.astype(np.int64), basis.tolist()
 
 
-def _identity(collected: Collected, sides: _Sides) -> dict[str, Any]:
+def _identity(collected: Collected, sides: Sides) -> dict[str, Any]:
     engine, book = collected.engine, collected.book
     keys = engine.conversations.flows
     low = sides.client % 2 == 0
@@ -163,7 +154,7 @@ def _identity(collected: Collected, sides: _Sides) -> dict[str, Any]:
     }
 
 
-def _handshake(collected: Collected, sides: _Sides) -> dict[str, Any]:
+def _handshake(collected: Collected, sides: Sides) -> dict[str, Any]:
     engine = collected.engine
     table = engine.sides
     tcp = engine.conversations.flows["proto"][sides.flow] == TCP
@@ -193,7 +184,7 @@ def _handshake(collected: Collected, sides: _Sides) -> dict[str, Any]:
     }
 
 
-def _traffic(collected: Collected, sides: _Sides) -> dict[str, Any]:
+def _traffic(collected: Collected, sides: Sides) -> dict[str, Any]:
     engine = collected.engine
     table, sequence = engine.sides, engine.sequence
     columns: dict[str, Any] = {}
@@ -226,7 +217,7 @@ def _traffic(collected: Collected, sides: _Sides) -> dict[str, Any]:
     return columns
 
 
-def _tls(collected: Collected, sides: _Sides) -> dict[str, Any]:
+def _tls(collected: Collected, sides: Sides) -> dict[str, Any]:
     tls, resets = collected.tls, collected.resets
     hellos = [tls.hellos.get(flow) for flow in sides.flow.tolist()]
     known = np.array([hello is not None for hello in hellos], dtype=np.bool_)
@@ -281,7 +272,7 @@ def _both_directions(columns: dict[str, Any]) -> pl.Series:
     return table.select(pl.col("both").any().over("client")).to_series()
 
 
-def _history(engine: FlowEngine, sides: _Sides) -> pl.Series:
+def _history(engine: FlowEngine, sides: Sides) -> pl.Series:
     """First occurrences of the history letters of both sides, in frame order."""
     parts = []
     row = np.arange(len(sides.flow))

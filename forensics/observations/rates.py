@@ -40,10 +40,15 @@ def rate_columns(collector: ThroughputCollector, engine: FlowEngine, sides: Side
         "origin": engine.flows["origin"][fs >> 1],
         "width": np.maximum(_SECOND, 10 * np.maximum(rtt, 0)) // BIN_NS,
         **{name: table[name][fs] for name in (
-            "first_time", "last_time", "segments", "losses", "progress", "first_loss_frame", "first_loss_time",
-            "first_loss_progress", "last_loss_frame", "last_loss_time", "last_loss_progress",
+            "first_time", "last_time", "segments", "losses", "progress", "carried", "repeated",
+            "first_loss_frame", "first_loss_time", "first_loss_carried", "first_loss_repeated",
+            "last_loss_frame", "last_loss_time", "last_loss_carried", "last_loss_repeated",
         )},
-    })
+    }).with_columns(
+        # Near the server the lost original was captured too, so a retransmission brings nothing new; near the client
+        # it fills a hole. Which of the two: whether more was carried than the sequence numbers account for.
+        (pl.col("carried") - pl.col("progress") > pl.col("repeated") * 0.5).alias("originals_seen")
+    )
     lost = pl.col("first_loss_frame") >= 0
     span = pl.col("last_loss_time") - pl.col("first_loss_time")
 
@@ -53,13 +58,26 @@ def rate_columns(collector: ThroughputCollector, engine: FlowEngine, sides: Side
     frame = frame.with_columns(
         rate(pl.col("progress"), pl.col("last_time") - pl.col("first_time")).alias("goodput_bps"),
         (pl.col("losses") / pl.col("segments")).alias("loss_ratio"),
-        pl.when(lost).then("first_loss_progress").alias("burst_bytes"),
+        pl.when(lost).then(_delivered("first_loss_carried", "first_loss_repeated")).alias("burst_bytes"),
         pl.when(lost).then("first_loss_frame").alias("first_loss_frame"),
         pl.when(lost).then("last_loss_frame").alias("last_loss_frame"),
         pl.when(lost).then(span / _MS).alias("loss_span_ms"),
-        pl.when(lost).then(rate(pl.col("last_loss_progress") - pl.col("first_loss_progress"), span)).alias("steady_rate_bps"),
         pl.when(lost)
-        .then(rate(pl.col("first_loss_progress"), pl.col("first_loss_time") - pl.col("first_time")))
+        .then(
+            rate(
+                _delivered("last_loss_carried", "last_loss_repeated")
+                - _delivered("first_loss_carried", "first_loss_repeated"),
+                span,
+            )
+        )
+        .alias("steady_rate_bps"),
+        pl.when(lost)
+        .then(
+            rate(
+                _delivered("first_loss_carried", "first_loss_repeated"),
+                pl.col("first_loss_time") - pl.col("first_time"),
+            )
+        )
         .alias("rate_before_loss_bps"),
     )
     steady = _windows(collector, frame.filter(lost))
@@ -69,11 +87,17 @@ def rate_columns(collector: ThroughputCollector, engine: FlowEngine, sides: Side
     )
 
 
+def _delivered(carried: str, repeated: str) -> pl.Expr:
+    """Bytes that were new to the receiver, as far as the vantage point tells."""
+    return pl.col(carried) - pl.when("originals_seen").then(pl.col(repeated)).otherwise(0)
+
+
 def _windows(collector: ThroughputCollector, frame: pl.DataFrame) -> pl.DataFrame:
     """Spread of goodput, and share of windows with a loss, over whole windows between first and last loss."""
     whole = frame.select(
         "fs",
         "width",
+        "originals_seen",
         ((pl.col("first_loss_time") - pl.col("origin")) // BIN_NS).alias("begin"),
         ((pl.col("last_loss_time") - pl.col("origin")) // BIN_NS).alias("end"),
     ).with_columns(((pl.col("end") - pl.col("begin")) // pl.col("width")).alias("count"))
@@ -86,15 +110,15 @@ def _windows(collector: ThroughputCollector, frame: pl.DataFrame) -> pl.DataFram
         .with_columns(((pl.col("bin") - pl.col("begin")) // pl.col("width")).alias("window"))
         .filter((pl.col("window") >= 0) & (pl.col("window") < pl.col("count")))
         .group_by("fs", "window")
-        .agg(pl.col("bytes", "lost").sum())
+        .agg(_delivered("carried", "repeated").sum().alias("bytes"), pl.col("losses").sum())
     )
     grid = whole.select("fs", pl.int_ranges(0, pl.col("count")).alias("window")).explode("window")
     # A window without data is a window at rate 0: stop-and-go is not steady.
-    full = grid.join(sums, on=["fs", "window"], how="left").with_columns(pl.col("bytes", "lost").fill_null(0))
+    full = grid.join(sums, on=["fs", "window"], how="left").with_columns(pl.col("bytes", "losses").fill_null(0))
     return full.group_by("fs").agg(
         (
             (pl.col("bytes").quantile(0.9, "linear") - pl.col("bytes").quantile(0.1, "linear"))
             / pl.col("bytes").median()
         ).alias("steady_spread"),
-        (pl.col("lost") > 0).mean().alias("loss_windows"),
+        (pl.col("losses") > 0).mean().alias("loss_windows"),
     ).with_columns(pl.when(pl.col("steady_spread").is_finite()).then("steady_spread").alias("steady_spread"))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
@@ -19,8 +20,9 @@ _MIN_NUMBERED: Final = 3
 """Packets needed before anything is said of how a sender numbers them."""
 
 
-class Sides(Protocol):
-    """Engine rows of each flow-table row."""
+@dataclass(frozen=True)
+class Sides:
+    """For every row of the flow table its engine row and the per-side rows (2 × flow + side) of client and server."""
 
     flow: IntArray
     client: IntArray

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
-from forensics.flows.arrays import NEVER, GrowingColumns, run_ends, run_starts
+from forensics.flows.arrays import NEVER, GrowingColumns, IntArray, run_ends, run_starts
 
 if TYPE_CHECKING:
     from forensics.flows.engine import FlowBatch, FlowEngine
@@ -19,14 +19,16 @@ MIN_BYTES: Final = 100_000
 """Transfers below this say nothing about a rate."""
 _COMPACT_ROWS: Final = 400_000
 
-_SCHEMA: Final = {"fs": pl.Int64, "bin": pl.Int64, "bytes": pl.Int64, "lost": pl.Int64}
+_SUMS: Final = ("carried", "repeated", "losses")
+_SCHEMA: Final = {"fs": pl.Int64, "bin": pl.Int64, **dict.fromkeys(_SUMS, pl.Int64)}
 
 
 class ThroughputCollector:
-    """Progress of every sender in time bins counted from the flow's first packet.
+    """What every sender carried, in time bins counted from the flow's first packet.
 
-    Per side: ``first_time``, ``last_time`` of data, ``progress`` (new sequence space), and first and last loss with
-    the progress made until then. A loss is a retransmitted data segment.
+    Per side: ``first_time`` and ``last_time`` of data, ``progress`` (new sequence space), ``carried`` (payload of all
+    segments) and ``repeated`` (payload of retransmissions), and the latter two up to the first and the last loss.
+    A loss is a retransmitted data segment.
     """
 
     def __init__(self) -> None:
@@ -36,12 +38,13 @@ class ThroughputCollector:
             "segments": (np.int64, 0),
             "losses": (np.int64, 0),
             "progress": (np.int64, 0),
-            "first_loss_frame": (np.int64, -1),
-            "first_loss_time": (np.int64, 0),
-            "first_loss_progress": (np.int64, 0),
-            "last_loss_frame": (np.int64, -1),
-            "last_loss_time": (np.int64, 0),
-            "last_loss_progress": (np.int64, 0),
+            "carried": (np.int64, 0),
+            "repeated": (np.int64, 0),
+            **{
+                f"{which}_loss_{name}": (np.int64, fill)
+                for which in ("first", "last")
+                for name, fill in (("frame", -1), ("time", 0), ("carried", 0), ("repeated", 0))
+            },
         })
         self._bins: list[pl.DataFrame] = []
         self._rows = 0
@@ -56,23 +59,25 @@ class ThroughputCollector:
         if not len(rows):
             return
         fs, time = batch.fs[rows], column["time"][rows]
-        end = batch.rel[rows] + column["payload_len"][rows]
+        payload = column["payload_len"][rows].astype(np.int64)
         reached = np.maximum(batch.highest[rows], 1)
-        advance = np.clip(end - reached, 0, column["payload_len"][rows].astype(np.int64))
         lost = batch.retransmission[rows]
         starts = run_starts(fs)
         side = fs[starts]
         ends = run_ends(starts, len(rows))
         table = self.sides
-        carried = table["progress"][side]
-        total = np.cumsum(advance)
-        lengths = ends - starts + 1
-        progress = total + np.repeat(carried - (total[starts] - advance[starts]), lengths)
+        sums = {
+            "progress": np.clip(batch.rel[rows] + payload - reached, 0, 1 << 31),  # holes included
+            "carried": payload,
+            "repeated": np.where(lost, payload, 0),
+        }
+        running = {name: _running(table[name][side], values, starts) for name, values in sums.items()}
+        for name, values in running.items():
+            table[name][side] = values[ends]
         table["first_time"][side] = np.minimum(table["first_time"][side], np.minimum.reduceat(time, starts))
         table["last_time"][side] = np.maximum(table["last_time"][side], np.maximum.reduceat(time, starts))
-        table["segments"][side] += lengths
+        table["segments"][side] += ends - starts + 1
         table["losses"][side] += np.add.reduceat(lost, starts, dtype=np.int64)
-        table["progress"][side] = progress[ends]
         hit = np.flatnonzero(lost)
         if len(hit):
             hit_starts = run_starts(fs[hit])
@@ -81,12 +86,15 @@ class ThroughputCollector:
             for name, chosen in (("first", fresh), ("last", last)):
                 table[f"{name}_loss_frame"][fs[chosen]] = column["frame"][rows[chosen]]
                 table[f"{name}_loss_time"][fs[chosen]] = time[chosen]
-                table[f"{name}_loss_progress"][fs[chosen]] = progress[chosen]
+                for total in ("carried", "repeated"):
+                    table[f"{name}_loss_{total}"][fs[chosen]] = running[total][chosen]
         place = (time - engine.flows["origin"][fs >> 1]) // BIN_NS
         self._bins.append(
-            pl.DataFrame({"fs": fs, "bin": place, "bytes": advance, "lost": lost.astype(np.int64)})
+            pl.DataFrame({
+                "fs": fs, "bin": place, "carried": payload, "repeated": sums["repeated"], "losses": lost.astype(np.int64),
+            })
             .group_by("fs", "bin")
-            .agg(pl.col("bytes", "lost").sum())
+            .agg(pl.col(*_SUMS).sum())
         )
         self._rows += self._bins[-1].height
         if self._rows > _COMPACT_ROWS:
@@ -95,8 +103,15 @@ class ThroughputCollector:
 
     def _merged(self) -> pl.DataFrame:
         frames = self._bins or [pl.DataFrame(schema=_SCHEMA)]
-        return pl.concat(frames).group_by("fs", "bin").agg(pl.col("bytes", "lost").sum())
+        return pl.concat(frames).group_by("fs", "bin").agg(pl.col(*_SUMS).sum())
 
     def bins(self, wanted: pl.Series) -> pl.DataFrame:
-        """Bins of the sides in ``wanted`` (fs numbers): fs, bin (in BIN_NS from the flow's first packet), bytes, lost."""
+        """Bins of the sides in ``wanted`` (fs numbers): fs, bin (BIN_NS wide), carried, repeated, losses."""
         return self._merged().filter(pl.col("fs").is_in(wanted.implode())).sort("fs", "bin")
+
+
+def _running(carried: IntArray, values: IntArray, starts: IntArray) -> IntArray:
+    """Running sums within runs, each going on from what was carried into it."""
+    total = np.cumsum(values)
+    lengths = np.diff(np.append(starts, len(values)))
+    return total + np.repeat(carried - (total[starts] - values[starts]), lengths)
