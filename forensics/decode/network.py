@@ -189,7 +189,8 @@ def _read_ipv6(data: npt.NDArray[np.uint8], found: Candidates, book: AddressBook
         fragment=(offset > 0) | more,
         later_fragment=offset > 0,
     )
-    return packets.where(~broken)
+    # A first fragment may end anywhere, even within its extension headers.
+    return packets.where(~broken | packets.fragment)
 
 
 def _walk_extensions(

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from forensics.capture import Batch
+from forensics.decode import PACKET_SCHEMA, AddressBook, DecodeCounts, decode_batch
+from tests.decode.build import batch_of, decode, ethernet, ipv4, ipv6, tcp, udp
+
+
+def raw(*frames):
+    return decode(*frames, linktype=101)
+
+
+def test_tcp_fields():
+    (row,), counts = raw(
+        ipv4(tcp(b"data", sport=1, dport=65535, seq=2**32 - 1, ack=2**31, flags=0xFF, window=65535), 6)
+    )
+    names = (
+        "proto sport dport seq ack flags window payload_len payload_captured icmp_type icmp_code icmp_from"
+    )
+    assert [row[name] for name in names.split()] == [
+        6, 1, 65535, 2**32 - 1, 2**31, 0xFF, 65535, 4, 4, -1, -1, -1,
+    ]  # fmt: skip
+    assert (row["payload"], row["time"], counts.tcp) == (b"data", 0, 1)
+
+
+def test_udp_fields():
+    (row,), counts = raw(ipv4(udp(b"question", sport=3, dport=53), 17))
+    names = "proto sport dport seq ack flags window payload_len"
+    assert [row[name] for name in names.split()] == [17, 3, 53, 0, 0, 0, 0, 8]
+    assert (row["payload"], counts.udp) == (b"question", 1)
+
+
+def test_only_the_data_offset_of_tcp_options_matters():
+    (row,), _ = raw(ipv4(tcp(b"data", options=b"\xff" * 40), 6))
+    assert row["payload"] == b"data"
+
+
+def test_snaplen_cuts_the_payload_but_not_its_length():
+    whole = ipv4(tcp(b"x" * 1000, options=bytes(12)), 6)
+    rows, counts = raw(*((whole[:cut], 101, len(whole)) for cut in (1052, 100, 52, 45, 40, 39)))
+    assert [(row["payload_len"], row["payload_captured"]) for row in rows] == [
+        (1000, 1000), (1000, 48), (1000, 0), (1000, 0), (1000, 0),
+    ]  # fmt: skip
+    assert counts.bad_transport_header == 1
+
+
+def test_the_udp_length_bounds_the_payload():
+    rows, counts = raw(
+        ipv4(udp(b"abcdef", length=11), 17),
+        ipv4(udp(b"abcdef", length=9000), 17),
+        ipv4(udp(b"abcdef", length=0), 17),
+        ipv4(udp(b"abcdef", length=7), 17),
+    )
+    assert [row["payload_len"] for row in rows] == [3, 6, 6]
+    assert counts.bad_transport_header == 1
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [ipv4(tcp(offset=4), 6), ipv4(tcp(offset=6), 6), ipv4(tcp()[:19], 6), ipv4(udp()[:7], 17), ipv4(b"", 6)],
+)
+def test_transport_headers_that_cannot_be(packet):
+    rows, counts = raw(packet, ipv6(tcp(), 6))
+    assert [row["frame"] for row in rows] == [2]
+    assert counts.bad_transport_header == 1
+
+
+def test_frames_count_on_from_the_batch_before():
+    rows, _ = decode(ethernet(bytes(28), 0x0806), ethernet(ipv4(udp(), 17)), first_frame=1000)
+    assert [row["frame"] for row in rows] == [1001]
+
+
+def test_schema_of_empty_and_full():
+    for batch in (batch_of(), batch_of(ethernet(b"", 0x0806)), batch_of(ethernet(ipv4(tcp(), 6)))):
+        frame = decode_batch(batch, AddressBook(), DecodeCounts())
+        assert frame.schema == PACKET_SCHEMA
+        assert frame.null_count().sum_horizontal().sum() == 0
+
+
+SEEDS = [
+    ethernet(ipv4(tcp(b"abc"), 6), tags=[(0x8100, 1)]),
+    ipv6(b"\6\0" + bytes(6) + tcp(b"abc"), 0),
+    ethernet(ipv4(b"\3\1" + bytes(6) + ipv4(udp(b"q"), 17), 1)),
+    ipv6(b"\1\0" + bytes(6) + ipv6(tcp(), 6), 58),
+]
+LINKTYPES = [0, 1, 12, 101, 108, 113, 228, 229, 276, 147, -1]
+
+
+@st.composite
+def damaged(draw):
+    frame = bytearray(draw(st.sampled_from(SEEDS)) if draw(st.booleans()) else draw(st.binary(max_size=90)))
+    for _ in range(draw(st.integers(0, 4)) if frame else 0):
+        frame[draw(st.integers(0, len(frame) - 1))] = draw(st.integers(0, 255))
+    cut = bytes(frame[: draw(st.integers(0, len(frame)))])
+    return cut, draw(st.sampled_from(LINKTYPES)), draw(st.sampled_from([len(cut), 0, 70_000, 2**32 - 1]))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(damaged(), max_size=6))
+def test_any_bytes_are_counted_once_and_stay_inside(frames):
+    batch = batch_of(*frames, gap=b"")
+    counts = DecodeCounts()
+    table = decode_batch(batch, AddressBook(), counts)
+    assert table.schema == PACKET_SCHEMA
+    assert counts.packets == counts.explained == len(frames)
+    assert len(table) == counts.tcp + counts.udp + counts.icmp_errors
+    for row in table.filter(pl.col("icmp_type") < 0).to_dicts():
+        at = row["frame"] - 1
+        start, end = int(batch.offset[at]), int(batch.offset[at] + batch.caplen[at])
+        assert start <= row["payload_offset"] <= row["payload_offset"] + row["payload_captured"] <= end
+        assert 0 <= row["payload_captured"] <= row["payload_len"]
+    alone = [
+        decode_batch(batch_of(frame), AddressBook(), DecodeCounts()).drop("frame", "time") for frame in frames
+    ]
+    kept = [
+        name
+        for name in PACKET_SCHEMA
+        if name not in {"frame", "time", "src", "dst", "icmp_from", "payload_offset"}
+    ]
+    if alone:  # no packet's columns depend on its neighbours
+        assert pl.concat(alone).select(kept).equals(table.select(kept))
+
+
+def test_data_shorter_than_any_header():
+    empty = np.empty(0, np.int64)
+    batch = Batch(np.empty(0, np.uint8), 1, empty, empty, empty, empty, np.empty(0, np.int32))
+    assert len(decode_batch(batch, AddressBook(), DecodeCounts())) == 0
