@@ -1,0 +1,131 @@
+"""Every packet of the real captures, field by field as tshark's dissectors see it."""
+
+from __future__ import annotations
+
+import lzma
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from forensics.capture import open_capture
+from forensics.decode import AddressBook, DecodeCounts, decode_batch
+from forensics.errors import CaptureError
+
+MANIFEST = Path(__file__).resolve().parents[3] / "shared" / "captures" / "MANIFEST.yaml"
+FILES = (
+    {entry["path"]: entry["packets"] for entry in yaml.safe_load(MANIFEST.read_text())["files"]}
+    if MANIFEST.is_file()
+    else {"": 0}
+)
+FIELDS = [
+    "frame.number",
+    "frame.time_epoch",
+    "frame.protocols",
+    "ip.src",
+    "ip.dst",
+    "ipv6.src",
+    "ipv6.dst",
+    "ip.ttl",
+    "ipv6.hlim",
+    "ip.id",
+    "ip.flags.mf",
+    "ipv6.fraghdr.nxt",
+    "tcp.srcport",
+    "tcp.dstport",
+    "udp.srcport",
+    "udp.dstport",
+    "tcp.seq_raw",
+    "tcp.ack_raw",
+    "tcp.flags",
+    "tcp.window_size_value",
+    "tcp.len",
+    "udp.length",
+]
+OPTIONS = ["tcp.desegment_tcp_streams:FALSE", "ip.defragment:FALSE", "ipv6.defragment:FALSE"]
+
+REFUSED = {"malformed/libpcap_pcap-invalid-version-1.pcap"}
+TUNNELS = {
+    "dns/ndpi_dns.pcap": "PPPoE",
+    "encap/ja4_gre-erspan-vxlan.pcap": "GRE",
+    "encap/zeek_gre-sample.pcap": "GRE",
+    "encap/zeek_nflog-http.pcap": "NFLOG link type",
+    "quic/zeek_quicgo_handshake.pcap": "PPP link type",
+}
+"""Wireshark looks inside these; the packet table does not yet."""
+LYING_LENGTHS = {"malformed/ndpi_fuzz-2006-06-26-2594.pcap", "malformed/ndpi_fuzz-2020-02-16-11740.pcap"}
+"""Lengths contradict one another: tshark prints each as it stands, we take TCP's from the IP header, the smaller
+one for UDP, and no packet whose TCP header is shorter than TCP's."""
+
+
+def dissect(tshark, path):
+    command = [tshark, "-n", "-r", path, "-T", "fields", "-E", "occurrence=f"]
+    command += [word for option in OPTIONS for word in ("-o", option)]
+    command += [word for field in FIELDS for word in ("-e", field)]
+    out = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    return [dict(zip(FIELDS, line.split("\t"), strict=True)) for line in out.splitlines()]
+
+
+def expected(frame):
+    """The packet-table fields that tshark's outermost TCP or UDP packet stands for."""
+    kind = next(layer for layer in frame["frame.protocols"].split(":") if layer in {"tcp", "udp"})
+    six = not frame["ip.src"]
+    seconds, _, fraction = frame["frame.time_epoch"].partition(".")
+    row = {
+        "time": int(seconds or 0) * 10**9 + int(fraction.ljust(9, "0")),
+        "src": frame["ipv6.src" if six else "ip.src"],
+        "dst": frame["ipv6.dst" if six else "ip.dst"],
+        "ttl": int(frame["ipv6.hlim" if six else "ip.ttl"]),
+        "ipid": -1 if six else int(frame["ip.id"], 16),
+        "sport": int(frame[f"{kind}.srcport"]),
+        "dport": int(frame[f"{kind}.dstport"]),
+    }
+    if kind == "tcp":
+        row |= {
+            "seq": int(frame["tcp.seq_raw"]),
+            "ack": int(frame["tcp.ack_raw"]),
+            "flags": int(frame["tcp.flags"], 16) & 0xFF,
+            "window": int(frame["tcp.window_size_value"]),
+            "payload_len": int(frame["tcp.len"]),
+        }
+    else:
+        row["payload_len"] = int(frame["udp.length"]) - 8
+    return row
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_real_packets(name, shared_captures, tshark, tmp_path):
+    path = shared_captures / name
+    if path.suffix == ".xz":
+        path = tmp_path / "unpacked.pcap"
+        path.write_bytes(lzma.decompress((shared_captures / name).read_bytes()))
+    if name in REFUSED:
+        with pytest.raises(CaptureError):
+            open_capture(path)
+        return
+    book, counts, ours = AddressBook(), DecodeCounts(), {}
+    with open_capture(path) as reader:
+        for batch in reader:
+            for row in decode_batch(batch, book, counts).to_dicts():
+                row["src"], row["dst"] = book.text(row["src"]), book.text(row["dst"])
+                ours[row["frame"]] = row
+    assert counts.packets == FILES[name]
+    frames = dissect(tshark, path)
+    assert len(frames) == counts.packets
+    for frame in frames:
+        number = int(frame["frame.number"])
+        layers = frame["frame.protocols"].split(":")
+        transport = bool(frame["tcp.srcport"] or frame["udp.srcport"])
+        row = ours.get(number)
+        if row is None:
+            fragment = frame["ip.flags.mf"] in {"1", "True"} or frame["ipv6.fraghdr.nxt"]
+            assert not transport or fragment or name in {*TUNNELS, *LYING_LENGTHS}, (number, layers)
+        elif row["icmp_type"] >= 0:
+            assert {"icmp", "icmpv6"} & set(layers), number
+        else:
+            assert transport, (number, layers)
+            want = expected(frame)
+            if name in LYING_LENGTHS:
+                del want["payload_len"]
+            assert {key: row[key] for key in want} == want, number
