@@ -16,7 +16,7 @@ from forensics.errors import Place, RuleError
 from forensics.observations.dictionary import DNS, FLOW
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
     from pathlib import Path
 
     import numpy.typing as npt
@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     from forensics.apps.catalogue import App, Endpoint
 
 _DNS_COLUMNS: Final = (
-    "pool", "pool_answers", "pool_frames", "name_owner", "answer_owner", "owner_mismatch", "app", "feature",
+    "pool", "pool_answers", "pool_frames", "name_owner", "answer_owner", "answer_owners", "owner_mismatch", "app",
+    "feature",
 )  # fmt: skip
+_UNKNOWN: Final = "unknown"
+"""Stands in ``answer_owners`` for addresses whose owner is not known."""
 _FLOW_COLUMNS: Final = ("dns_name", "dns_frame", "server_name", "name_basis", "app", "feature", "app_basis")
 
 
@@ -87,15 +90,27 @@ class AppCatalogue:
         columns = ("qname", "public_name", "answers", "cnames", "response_frames", "response_answers")
         rows: dict[str, list[Any]] = {name: [] for name in _DNS_COLUMNS}
         for qname, public, answers, cnames, frames, texts in dns.select(columns).iter_rows():
-            found = self._pool_facts(pools_of, answers or (), frames or (), texts or ())
-            pool, pool_answers, pool_frames, answer_owner = found
             owner = owner_of(qname) if qname else None
+            own = {owner, *(owner_of(cname) for cname in cnames or ())} - {None}
+            pool, forged, found_own = self._pool_answers(pools_of, answers or (), own)
+            owners = list(forged.values())
+            carried = _frames_with(forged, frames or (), texts or ())
+            mismatch = False if found_own and not forged else None
+            if qname:
+                each = {self._mismatch(qname, owner, whose, public=bool(public)) for whose in owners if whose}
+                mismatch = True if True in each else mismatch
             app, feature = (app_of(qname) if qname else None) or (None, None)
-            mismatch = None
-            if answer_owner is not None and qname:
-                chain = {owner_of(cname) for cname in cnames or ()}
-                mismatch = self._mismatch(qname, owner, answer_owner, chain, public=bool(public))
-            values = (pool, pool_answers, pool_frames, owner, answer_owner, mismatch, app, feature)
+            values = (
+                pool,
+                list(forged) if pool is not None else None,
+                carried if pool is not None else None,
+                owner,
+                owners[0] if owners else None,
+                list(dict.fromkeys(whose or _UNKNOWN for whose in owners)) if pool is not None else None,
+                mismatch,
+                app,
+                feature,
+            )
             for name, value in zip(_DNS_COLUMNS, values, strict=True):
                 rows[name].append(value)
         return dns.with_columns(
@@ -157,37 +172,33 @@ class AppCatalogue:
         found = ((pool, blocks.find(address)) for pool, blocks in self.pool_blocks.items())
         return tuple((pool, owner) for pool, (held, owner) in found if held)
 
-    def _pool_facts(
+    def _pool_answers(
         self,
         pools_of: Callable[[str], tuple[tuple[str, str | None], ...]],
         answers: Iterable[str],
-        frames: Iterable[int],
-        texts: Iterable[str],
-    ) -> tuple[str | None, list[str] | None, list[int] | None, str | None]:
-        held: dict[str, list[str]] = {}
-        owner: dict[tuple[str, str], str | None] = {}
+        own: set[str | None],
+    ) -> tuple[str | None, dict[str, str | None], bool]:
+        """The pool that holds most answers, these with their owners, and whether others were in their owner's space.
+
+        Pools consist of true addresses of somebody: where that is an owner of the name (``own``: of the name or
+        its CNAMEs), the answer is the right one.
+        """
+        held: dict[str, dict[str, str | None]] = {}
+        found_own = False
         for address in answers:
             for pool, whose in pools_of(address):
-                held.setdefault(pool, []).append(address)
-                owner[pool, address] = whose
+                if whose is not None and whose in own:
+                    found_own = True
+                else:
+                    held.setdefault(pool, {})[address] = whose
         if not held:
-            return None, None, None, None
+            return None, {}, found_own
         # max keeps the first of equals, so an exact pool goes before a range.
         pool = max((pool for pool in self.pool_blocks if pool in held), key=lambda one: len(held[one]))
-        forged = held[pool]
-        carried = [
-            frame
-            for frame, text in zip(frames, texts, strict=False)
-            if text and not set(forged).isdisjoint(text.split(" "))
-        ]
-        return pool, forged, carried, owner[pool, forged[0]]
+        return pool, held[pool], found_own
 
-    def _mismatch(
-        self, name: str, owner: str | None, answer_owner: str, chain: set[str | None], *, public: bool
-    ) -> bool | None:
-        """Whether a name cannot truly live in its answer's space; None when that is not known."""
-        if answer_owner in (owner, *chain):
-            return False
+    def _mismatch(self, name: str, owner: str | None, answer_owner: str, *, public: bool) -> bool | None:
+        """Whether a name cannot truly live in the space of somebody else; None when that is not known."""
         space = self.owners[answer_owner]
         if owner in space.tenants:
             return None
@@ -213,6 +224,15 @@ class AppCatalogue:
             ):
                 return use
         return None
+
+
+def _frames_with(addresses: Collection[str], frames: Iterable[int], texts: Iterable[str]) -> list[int]:
+    """Frames of the responses whose answers (joined by a space) hold one of the addresses."""
+    return [
+        frame
+        for frame, text in zip(frames, texts, strict=False)
+        if text and any(word in addresses for word in text.split(" "))
+    ]
 
 
 def _claim(before: tuple[str, str] | None, name: str, file: str) -> None:

@@ -54,19 +54,45 @@ def test_owner_mismatch(catalogue, row, mismatch):
     assert catalogue.annotate_dns(table("dns", [row]))["owner_mismatch"].to_list() == [mismatch]
 
 
+def pool_facts(catalogue, *rows):
+    return catalogue.annotate_dns(table("dns", list(rows))).to_dicts()
+
+
 def test_pool_facts_name_the_frames_that_carried_the_answers(catalogue):
-    row = dns_row("twitter.com", "108.160.165.8", "104.244.42.1", "31.13.85.53 108.160.165.9")
-    found = catalogue.annotate_dns(table("dns", [row, dns_row("a.example", "192.0.2.1")])).to_dicts()
-    assert found[0]["pool"] == "gfw-2025-ranges"  # it holds all four answers, the exact list three
-    assert found[0]["pool_frames"] == [2, 3, 4]
-    assert found[1]["pool"] is None
     row = dns_row("twitter.com", "108.160.165.8", "192.0.2.9", "31.13.85.53 108.160.165.9")
-    found = catalogue.annotate_dns(table("dns", [row])).to_dicts()
-    assert found[0]["pool"] == "gfw-2025"
-    assert found[0]["pool_answers"] == ["108.160.165.8", "108.160.165.9", "31.13.85.53"]
-    assert found[0]["pool_frames"] == [2, 4]
-    assert (found[0]["name_owner"], found[0]["answer_owner"]) == ("twitter", "dropbox")
-    assert (found[0]["app"], found[0]["feature"]) == ("twitter", "web")
+    found, other = pool_facts(catalogue, row, dns_row("a.example", "192.0.2.1"))
+    assert found["pool"] == "gfw-2025"
+    assert found["pool_answers"] == ["108.160.165.8", "108.160.165.9", "31.13.85.53"]
+    assert found["pool_frames"] == [2, 4]
+    assert (found["name_owner"], found["answer_owner"]) == ("twitter", "dropbox")
+    assert found["answer_owners"] == ["dropbox", "meta"]
+    assert (found["app"], found["feature"]) == ("twitter", "web")
+    assert other["pool"] is None
+
+
+def test_the_owners_own_address_is_no_pool_answer_for_his_name(catalogue):
+    race = dns_row("www.facebook.com", "108.160.166.9", "199.59.148.20", "157.240.22.35")
+    alone = dns_row("www.facebook.com", "157.240.22.35")
+    chained = dns_row("shop.example-shop.de", "157.240.22.35", cnames=["star.c10r.facebook.com"])
+    forged, true, elsewhere = pool_facts(catalogue, race, alone, chained)
+    assert forged["pool_answers"] == ["108.160.166.9", "199.59.148.20"]
+    assert forged["pool_frames"] == [2, 3]
+    assert forged["answer_owners"] == ["dropbox", "twitter"]
+    assert forged["owner_mismatch"] is True
+    for found in (true, elsewhere):
+        assert (found["pool"], found["pool_answers"], found["answer_owner"]) == (None, None, None)
+        assert found["owner_mismatch"] is False
+
+
+def test_a_pool_address_of_nobody_known_is_said_to_be_so(catalogue):
+    nobody = next(block for block, owner in catalogue.pools["gfw-2025"].entries if owner is None)
+    address = str(ipaddress.ip_address(nobody.value))
+    (found,) = pool_facts(catalogue, dns_row("www.facebook.com", "108.160.166.9", address))
+    assert set(found["answer_owners"]) == {"dropbox", "unknown"}
+    assert found["owner_mismatch"] is True
+    (alone,) = pool_facts(catalogue, dns_row("www.facebook.com", address))
+    assert (alone["answer_owner"], alone["answer_owners"]) == (None, ["unknown"])
+    assert alone["owner_mismatch"] is None
 
 
 @pytest.mark.parametrize(

@@ -131,8 +131,8 @@ def test_a_plain_look_up():
         "first_delay_ms": 20.0, "resolver_rtt_ms": None, "early_ratio": None, "public_name": True,
         "bogon_answers": [], "bogon_kind": None, "resolver_private": False, "resolver_bogon_names": 0,
         "resolver_true_names": 1, "answer_names": 1, "pool": None, "pool_answers": [], "pool_frames": [],
-        "name_owner": None, "answer_owner": None, "owner_mismatch": None, "answers_tls_ok": None, "app": None,
-        "feature": None,
+        "name_owner": None, "answer_owner": None, "answer_owners": [], "owner_mismatch": None, "answers_tls_ok": None,
+        "app": None, "feature": None,
     }  # fmt: skip
     assert row == expected
 
