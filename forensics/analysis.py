@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forensics.apps import AppCatalogue
-from forensics.capture import open_capture
+from forensics.capture import open_capture, read_ahead
 from forensics.decode import DecodeCounts, decode_batch
 from forensics.decode.addresses import AddressBook
 from forensics.observations.collect import Collectors
@@ -71,8 +71,8 @@ def analyze_capture(
         name: value for name, value in (("batch_bytes", batch_bytes), ("batch_packets", batch_packets)) if value
     }
     with open_capture(path, **limits_of_batch) as reader:
-        for batch in reader:
-            collectors.add(decode_batch(batch, book, counts), batch.data)
+        for batch, packets in read_ahead((batch, decode_batch(batch, book, counts)) for batch in reader):
+            collectors.add(packets, batch.data)
             timed = batch.time[batch.time != 0]
             if len(timed):
                 low, high = int(timed.min()), int(timed.max())

@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import polars as pl
 
-from forensics.flows.arrays import BoolArray, GrowingColumns, IntArray, run_starts
+from forensics.flows.arrays import BoolArray, GrowingColumns, IntArray, run_ends, run_starts
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    import polars as pl
 
 TCP: Final = 6
 SYN: Final = 0x02
 ACK: Final = 0x10
 
-_KEY: Final = ["lo", "hi", "ports"]
 _UNSET: Final = -1
+_MIX: Final = tuple(np.uint64(odd) for odd in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9))
 
 
 class Conversations:
@@ -32,7 +32,7 @@ class Conversations:
     """
 
     def __init__(self) -> None:
-        self._tuples = pl.DataFrame(schema={"lo": pl.Int64, "hi": pl.Int64, "ports": pl.Int64, "tuple": pl.Int64})
+        self._tuples: dict[tuple[int, int, int], int] = {}
         self._tuple_state = GrowingColumns({"flow": (np.int64, _UNSET)})
         self.flows = GrowingColumns({
             "proto": (np.uint8, 0),
@@ -107,25 +107,29 @@ class Conversations:
             base = self.flows[f"base{side}"]
             unset = base[flow] == _UNSET
             base[flow[unset]] = values[mine[unset]]
+        answers = np.flatnonzero((flags & (SYN | ACK)) == SYN | ACK)
+        if len(answers):  # a SYN/ACK is believed whatever was derived before (Wireshark issue 16944)
+            lasts = answers[run_ends(run_starts(fs[answers]), len(answers))]
+            for side in (0, 1):
+                mine = lasts[(fs[lasts] & 1) == side]
+                self.flows[f"base{side}"][fs[mine] >> 1] = seq[mine]
 
     def _tuple_numbers(self, lo: IntArray, hi: IntArray, ports: IntArray) -> tuple[IntArray, BoolArray]:
         """Number of every packet's address/port pair, and which packets are the first of a new one."""
-        batch = pl.DataFrame({"lo": lo, "hi": hi, "ports": ports})
-        fresh = (
-            batch.with_row_index("row")
-            .unique(subset=_KEY, keep="first", maintain_order=True)
-            .join(self._tuples, on=_KEY, how="anti", maintain_order="left")
-        )
-        known = self._tuples.height
-        self._tuples = pl.concat([
-            self._tuples,
-            fresh.select(*_KEY, (pl.int_range(pl.len(), dtype=pl.Int64) + known).alias("tuple")),
-        ])
-        self._tuple_state.grow_to(self._tuples.height)
+        first, which = _distinct(lo, hi, ports)
+        known = self._tuples
+        numbers = np.empty(len(first), dtype=np.int64)
+        fresh = []
+        for place, key in enumerate(zip(lo[first].tolist(), hi[first].tolist(), ports[first].tolist(), strict=True)):
+            number = known.get(key)
+            if number is None:
+                number = known[key] = len(known)
+                fresh.append(place)
+            numbers[place] = number
+        self._tuple_state.grow_to(len(known))
         first_row = np.zeros(len(lo), dtype=np.bool_)
-        first_row[fresh["row"].to_numpy()] = True
-        tuples = batch.join(self._tuples, on=_KEY, how="left", maintain_order="left")["tuple"].to_numpy()
-        return tuples, first_row
+        first_row[first[fresh]] = True
+        return numbers[which], first_row
 
     def _walk(  # noqa: PLR0913 - the columns of one packet
         self,
@@ -157,7 +161,7 @@ class Conversations:
             if flag & (SYN | ACK) == SYN and base[sender] not in (_UNSET, number):
                 starts[row] = True
                 base[0] = base[1] = _UNSET
-            if base[sender] == _UNSET:
+            if base[sender] == _UNSET or flag & (SYN | ACK) == SYN | ACK:
                 base[sender] = number if flag & SYN else (number - 1) & 0xFFFFFFFF
             if flag & ACK and base[1 - sender] == _UNSET:
                 base[1 - sender] = (acked - 1) & 0xFFFFFFFF
@@ -200,3 +204,20 @@ class Conversations:
         flow = np.empty(len(tuples), dtype=np.int64)
         flow[order] = running
         return flow
+
+
+def _distinct(lo: IntArray, hi: IntArray, ports: IntArray) -> tuple[IntArray, IntArray]:
+    """First row of every distinct (lo, hi, ports), in row order, and for every row the place of its own in that list."""
+    # Rows are sorted by a 64-bit mix of the key, which is much faster than by the key; where two keys share a mix
+    # (an attacker could arrange that) the rows are grouped by the key itself.
+    mix = lo.astype(np.uint64) * _MIX[0] + hi.astype(np.uint64) * _MIX[1] + ports.astype(np.uint64) * _MIX[2]
+    mix ^= mix >> np.uint64(29)
+    _, first, which = np.unique(mix, return_index=True, return_inverse=True)
+    own = first[which]
+    if not (np.array_equal(lo[own], lo) and np.array_equal(hi[own], hi) and np.array_equal(ports[own], ports)):
+        _, first, which = np.unique(np.stack([lo, hi, ports], axis=1), axis=0, return_index=True, return_inverse=True)
+        which = which.reshape(-1)
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return first[order], rank[which]

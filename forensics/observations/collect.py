@@ -67,5 +67,8 @@ class Collectors:
     def finish(self) -> dict[str, pl.DataFrame]:
         """The flow, reset and dns tables; app, name and control columns are filled by later rooms."""
         self.tls.finish()
-        flows, resets = build_flows(Collected(self.engine, self.tls, self.resets, self.throughput, self.book))
+        collected = Collected(
+            self.engine, self.tls, self.resets, self.throughput, self.book, self.engine.ttl_habits()
+        )
+        flows, resets = build_flows(collected)
         return {"flow": flows, "reset": resets, "dns": self.dns.finish(self.book)}

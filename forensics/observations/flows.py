@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from forensics.flows.arrays import NEVER, BoolArray, IntArray
+from forensics.flows.arrays import NEVER, IntArray
 from forensics.flows.engine import LETTERS
 from forensics.observations.dictionary import FLOW
 from forensics.observations.rates import rate_columns
+from forensics.observations.series import at_rows, int_lists, known_frames, text_lists, where_known
 from forensics.observations.reset_table import Sides, flow_reset_columns, reset_table
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ class Collected:
     resets: ResetCollector
     throughput: ThroughputCollector
     book: AddressBook
+    habits: pl.DataFrame
+    """FlowEngine.ttl_habits()."""
 
 
 def build_flows(collected: Collected) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -60,13 +62,14 @@ def build_flows(collected: Collected) -> tuple[pl.DataFrame, pl.DataFrame]:
     columns |= _handshake(collected, sides)
     columns |= _traffic(collected, sides)
     columns |= _tls(collected, sides)
+    resets_of = (collected.resets, engine, collected.habits)
     flows = pl.DataFrame(columns).with_columns(
         _history(engine, sides),
         both_directions=_both_directions(columns),
     )
-    resets = reset_table(collected.resets, engine, sides, columns["handshake_rtt_ms"])
+    resets = reset_table(resets_of, sides, columns["handshake_rtt_ms"])
     hello_time = collected.tls.flows["hello_time"][rows]
-    found = flow_reset_columns((collected.resets, engine), sides, resets, columns, hello_time)
+    found = flow_reset_columns(resets_of, sides, resets, columns, hello_time)
     flows = flows.join(found, on="flow", how="left", maintain_order="left")
     rates = rate_columns(collected.throughput, engine, sides)
     flows = flows.join(rates, on="flow", how="left", maintain_order="left")
@@ -87,15 +90,6 @@ def _conform(flows: pl.DataFrame) -> pl.DataFrame:
     return flows.with_columns(missing).select(
         pl.col(column.name).cast(column.dtype) for column in FLOW.columns
     )
-
-
-def _frames(values: npt.NDArray[Any]) -> pl.Series:
-    """Frame numbers with "never" as null."""
-    return pl.Series(values).set(pl.Series((values == NEVER) | (values < 0)), None)
-
-
-def _where(values: npt.NDArray[Any], known: BoolArray) -> pl.Series:
-    return pl.Series(values).set(pl.Series(~known), None)
 
 
 def _roles(collected: Collected, rows: IntArray) -> tuple[IntArray, list[str]]:
@@ -148,9 +142,9 @@ def _identity(collected: Collected, sides: Sides) -> dict[str, Any]:
         "first_time": first_time,
         "last_time": last_time,
         "duration_ms": (last_time - first_time) / _MS,
-        "icmp_error_frame": _frames(engine.flows["icmp_frame"][sides.flow]),
-        "icmp_error_type": _frames(engine.flows["icmp_type"][sides.flow].astype(np.int64)),
-        "icmp_error_code": _frames(engine.flows["icmp_code"][sides.flow].astype(np.int64)),
+        "icmp_error_frame": known_frames(engine.flows["icmp_frame"][sides.flow]),
+        "icmp_error_type": known_frames(engine.flows["icmp_type"][sides.flow].astype(np.int64)),
+        "icmp_error_code": known_frames(engine.flows["icmp_code"][sides.flow].astype(np.int64)),
     }
 
 
@@ -174,13 +168,13 @@ def _handshake(collected: Collected, sides: Sides) -> dict[str, Any]:
         "start_seen": ~tcp | (count > 0) | (syn_ack != NEVER),
         "genuine_headers": np.ones(len(sides.flow), dtype=np.bool_),
         "stage": stage.tolist(),
-        "syn_frame": _frames(table["first_S"][sides.client]),
-        "last_syn_frame": _frames(table["syn_last_frame"][sides.client]),
+        "syn_frame": known_frames(table["first_S"][sides.client]),
+        "last_syn_frame": known_frames(table["syn_last_frame"][sides.client]),
         "syn_count": count,
-        "syn_span_ms": _where((table["syn_last_time"][sides.client] - table["syn_first_time"][sides.client]) / _MS, count > 0),
-        "syn_ack_frame": _frames(syn_ack),
-        "syn_rtt_ms": _where((engine.flows["syn_ack_time"][sides.flow] - syn_time) / _MS, answered),
-        "handshake_rtt_ms": _where((engine.flows["shake_ack_time"][sides.flow] - syn_time) / _MS, shaken),
+        "syn_span_ms": where_known((table["syn_last_time"][sides.client] - table["syn_first_time"][sides.client]) / _MS, count > 0),
+        "syn_ack_frame": known_frames(syn_ack),
+        "syn_rtt_ms": where_known((engine.flows["syn_ack_time"][sides.flow] - syn_time) / _MS, answered),
+        "handshake_rtt_ms": where_known((engine.flows["shake_ack_time"][sides.flow] - syn_time) / _MS, shaken),
     }
 
 
@@ -195,22 +189,19 @@ def _traffic(collected: Collected, sides: Sides) -> dict[str, Any]:
             ("retransmissions", "retransmissions"), ("out_of_order", "out_of_order"), ("zero_windows", "zero_windows"),
         ):
             columns[f"{name}_{word}"] = table[source][mine]
-        columns[f"fin_{word}_frame"] = _frames(table["first_F"][mine])
-        columns[f"first_data_{word}_frame"] = _frames(table["first_D"][mine])
+        columns[f"fin_{word}_frame"] = known_frames(table["first_F"][mine])
+        columns[f"first_data_{word}_frame"] = known_frames(table["first_D"][mine])
         acked = sequence.acknowledged(mine)
         sent = sequence.sides["highest"][mine] - 1
         fin = (table["first_F"][mine] != NEVER).astype(np.int64)
-        columns[f"acked_{word}"] = _where(np.where(acked >= sent, np.maximum(acked - fin, 0), acked), acked >= 0)
+        columns[f"acked_{word}"] = where_known(np.where(acked >= sent, np.maximum(acked - fin, 0), acked), acked >= 0)
         # One byte more than was seen is a FIN or a keep-alive; more than a hundredth is capture loss.
         unseen |= (sequence.sides["highest"][mine] >= 0) & (acked - sent > np.maximum(acked // 100, 1))
-        columns[f"{'client' if word == 'to_server' else 'server'}_first_bytes"] = [
-            collected.tls.first_hex(side) for side in mine.tolist()
-        ]
+        columns[f"{'client' if word == 'to_server' else 'server'}_first_bytes"] = collected.tls.first_hex(mine)
     columns["complete_capture"] = ~unseen
-    habits = engine.ttl_habits()
     place = pl.DataFrame({"fs": sides.client, "other": sides.server})
     for name, key in (("client_local", "fs"), ("server_local", "other")):
-        found = place.join(habits, left_on=key, right_on="fs", how="left", maintain_order="left")
+        found = place.join(collected.habits, left_on=key, right_on="fs", how="left", maintain_order="left")
         columns[name] = found.select(
             (pl.col("ttl").is_in(list(INITIAL_TTLS)) & (pl.col("ttl_kinds") == 1)).fill_null(value=False)
         ).to_series()
@@ -219,8 +210,11 @@ def _traffic(collected: Collected, sides: Sides) -> dict[str, Any]:
 
 def _tls(collected: Collected, sides: Sides) -> dict[str, Any]:
     tls, resets = collected.tls, collected.resets
-    hellos = [tls.hellos.get(flow) for flow in sides.flow.tolist()]
-    known = np.array([hello is not None for hello in hellos], dtype=np.bool_)
+    size = len(sides.flow)
+    found = [tls.hellos.get(flow) for flow in sides.flow.tolist()]
+    hellos = [hello for hello in found if hello is not None]
+    known = np.array([hello is not None for hello in found], dtype=np.bool_)
+    rows = np.flatnonzero(known)
     server_hello = tls.sides["server_hello_frame"][sides.server]
     data = [tls.sides["app_data_frame"][side] != NEVER for side in (sides.client, sides.server)]
     tls_seen = known | (server_hello != NEVER)
@@ -228,7 +222,8 @@ def _tls(collected: Collected, sides: Sides) -> dict[str, Any]:
         np.where(tls_seen, tls.sides["alert_frame"][side], NEVER) for side in (sides.client, sides.server)
     ]
     acked = collected.engine.sequence.acknowledged(sides.client)
-    length = np.array([hello.end - 1 if hello else 0 for hello in hellos], dtype=np.int64)
+    length = np.zeros(size, dtype=np.int64)
+    length[rows] = [hello.end - 1 for hello in hellos]
     last_client = collected.engine.sides["last_time"][sides.client]
     server_last = collected.engine.sides["last_time"][sides.server]
     client_first = collected.engine.sides["first_time"][sides.client]
@@ -236,30 +231,34 @@ def _tls(collected: Collected, sides: Sides) -> dict[str, Any]:
     heard = collected.engine.sides["packets"][sides.server] > 0
     sent = collected.engine.sides["packets"][sides.client] > 0
     since = np.where(heard, server_last, client_first)
-    again = [resets.again_frames.get(side) for side in sides.client.tolist()]
+    again = {
+        row: resets.again_frames[side] for row, side in enumerate(sides.client.tolist()) if side in resets.again_frames
+    }
     return {
         "tls_client_hello": known,
         "tls_client_hello_partial": np.isin(sides.flow, np.array(sorted(tls.partial), dtype=np.int64)),
-        "tls_client_hello_frame": pl.Series([h.frames[-1] if h else None for h in hellos], dtype=pl.Int64),
-        "tls_client_hello_frames": pl.Series([list(h.frames) if h else None for h in hellos], dtype=pl.List(pl.Int64)),
-        "tls_hello_bytes": _where(length, known),
-        "tls_hello_segments": pl.Series([h.segments if h else None for h in hellos], dtype=pl.Int64),
-        "tls_hello_records": pl.Series([h.hello.records if h else None for h in hellos], dtype=pl.Int64),
-        "sni": pl.Series([h.hello.sni if h else None for h in hellos], dtype=pl.String),
-        "alpn": pl.Series([list(h.hello.alpn) if h else None for h in hellos], dtype=pl.List(pl.String)),
-        "tls_versions": pl.Series([list(h.hello.versions) if h else None for h in hellos], dtype=pl.List(pl.String)),
+        "tls_client_hello_frame": at_rows(size, rows, [hello.frames[-1] for hello in hellos], pl.Int64),
+        "tls_client_hello_frames": int_lists(
+            size, {row: hello.frames for row, hello in zip(rows.tolist(), hellos, strict=True)}
+        ),
+        "tls_hello_bytes": where_known(length, known),
+        "tls_hello_segments": at_rows(size, rows, [hello.segments for hello in hellos], pl.Int64),
+        "tls_hello_records": at_rows(size, rows, [hello.hello.records for hello in hellos], pl.Int64),
+        "sni": at_rows(size, rows, [hello.hello.sni for hello in hellos], pl.String),
+        "alpn": text_lists(size, rows, [hello.hello.alpn for hello in hellos]),
+        "tls_versions": text_lists(size, rows, [hello.hello.versions for hello in hellos]),
         "tls_server_hello": server_hello != NEVER,
-        "tls_server_hello_frame": _frames(server_hello),
-        "tls_alert_to_server_frame": _frames(alert[0]),
-        "tls_alert_to_client_frame": _frames(alert[1]),
+        "tls_server_hello_frame": known_frames(server_hello),
+        "tls_alert_to_server_frame": known_frames(alert[0]),
+        "tls_alert_to_client_frame": known_frames(alert[1]),
         "tls_established": (server_hello != NEVER) & data[0] & data[1],
-        "hello_acked_bytes": _where(np.minimum(np.maximum(acked, 0), length), known & (acked >= 0)),
+        "hello_acked_bytes": where_known(np.minimum(np.maximum(acked, 0), length), known & (acked >= 0)),
         "hello_retransmissions": resets.sides["hello_again"][sides.client],
-        "hello_retransmission_frames": pl.Series(again, dtype=pl.List(pl.Int64)),
-        "to_client_packets_after_hello": _where(resets.sides["hello_packets"][sides.server], known),
-        "to_client_bytes_after_hello": _where(resets.sides["hello_bytes"][sides.server], known),
-        "waited_ms": _where((last_client - began) / _MS, sent & (began != NEVER)),
-        "silent_ms": _where((collected.engine.flows["last_time"][sides.flow] - since) / _MS, sent | heard),
+        "hello_retransmission_frames": int_lists(size, again),
+        "to_client_packets_after_hello": where_known(resets.sides["hello_packets"][sides.server], known),
+        "to_client_bytes_after_hello": where_known(resets.sides["hello_bytes"][sides.server], known),
+        "waited_ms": where_known((last_client - began) / _MS, sent & (began != NEVER)),
+        "silent_ms": where_known((collected.engine.flows["last_time"][sides.flow] - since) / _MS, sent | heard),
     }
 
 

@@ -10,6 +10,7 @@ import polars as pl
 
 from forensics.flows.arrays import NEVER, IntArray
 from forensics.observations.dictionary import RESET
+from forensics.observations.series import int_lists
 
 if TYPE_CHECKING:
     from forensics.flows.engine import FlowEngine
@@ -47,9 +48,10 @@ def ipid_classes(engine: FlowEngine, side: IntArray) -> pl.Series:
 
 
 def reset_table(
-    resets: ResetCollector, engine: FlowEngine, sides: Sides, handshake_rtt_ms: pl.Series
+    kept: tuple[ResetCollector, FlowEngine, pl.DataFrame], sides: Sides, handshake_rtt_ms: pl.Series
 ) -> pl.DataFrame:
-    """The reset table of the dictionary, in frame order."""
+    """The reset table of the dictionary, in frame order; ``kept`` ends with FlowEngine.ttl_habits()."""
+    resets, engine, ttl_habits = kept
     rows = np.arange(len(sides.flow))
     owners = pl.concat([
         pl.DataFrame({
@@ -62,7 +64,7 @@ def reset_table(
         }).with_columns(pl.lit(word).alias("direction"))
         for word, mine in (("to_server", sides.client), ("to_client", sides.server))
     ])
-    habits = engine.ttl_habits().select(
+    habits = ttl_habits.select(
         "fs",
         pl.col("ttl").alias("ttl_baseline"),
         pl.col("ttl_packets").alias("ttl_baseline_packets"),
@@ -88,14 +90,14 @@ def reset_table(
 
 
 def flow_reset_columns(
-    collectors: tuple[ResetCollector, FlowEngine],
+    kept: tuple[ResetCollector, FlowEngine, pl.DataFrame],
     sides: Sides,
     table: pl.DataFrame,
     columns: dict[str, Any],
     hello_time: IntArray,
 ) -> pl.DataFrame:
     """The reset columns of the flow table, one row a flow; ``hello_time`` in ns, one a row."""
-    resets, engine = collectors
+    resets, engine, ttl_habits = kept
     rows = np.arange(len(sides.flow))
     first = {word: engine.sides["first_R"][mine] for word, mine in (("s", sides.client), ("c", sides.server))}
     hit = first["c"] != NEVER
@@ -116,12 +118,13 @@ def flow_reset_columns(
         "server_ipid_class": ipid_classes(engine, sides.server),
         "to_client_packets_after_rst": resets.sides["after_packets"][sides.server],
         "to_client_data_after_rst": resets.sides["after_data"][sides.server],
-        "after_rst_frames": pl.Series(
-            [resets.after_frames.get(side) for side in sides.server.tolist()], dtype=pl.List(pl.Int64)
+        "after_rst_frames": int_lists(
+            len(rows),
+            {row: resets.after_frames[s] for row, s in enumerate(sides.server.tolist()) if s in resets.after_frames},
         ),
         "_fs": sides.server,
     }).join(
-        engine.ttl_habits().select(
+        ttl_habits.select(
             "fs", pl.col("ttl").alias("server_ttl"), pl.col("ttl_packets").alias("server_ttl_packets")
         ),
         left_on="_fs", right_on="fs", how="left", maintain_order="left",

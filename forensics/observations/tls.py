@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import polars as pl
 
-from forensics.flows.arrays import NEVER, BoolArray, GrowingColumns, IntArray, run_starts
+from forensics.flows.arrays import NEVER, GrowingColumns, IntArray, run_starts
+from forensics.observations.series import at_rows
 from forensics.protocols.errors import ProtocolError
 from forensics.protocols.stream import HeadAssembler
 from forensics.protocols.tls import ClientHello, looks_like_tls_client, parse_client_hello, parse_server_start
@@ -238,14 +240,11 @@ class TlsCollector:
         self._pending.clear()
         self._times.clear()
 
-    def first_hex(self, side: int) -> str | None:
-        """Hex of the first payload bytes of a side; None when its stream's beginning was not captured."""
-        if side >= self.sides.rows:
-            return None
-        length = int(self.sides["first_length"][side])
-        return self.first_bytes[side, :length].tobytes().hex() if length else None
-
-    def has_alert_or_data(self, name: str) -> BoolArray:
-        """Whether each side has a frame in the column ``name``."""
-        found: npt.NDArray[Any] = self.sides.column(name) != NEVER
-        return found
+    def first_hex(self, sides: IntArray) -> pl.Series:
+        """Hex of the first payload bytes of each side; null where the beginning of its stream was not captured."""
+        length = self.sides["first_length"][sides]
+        text = self.first_bytes[sides].tobytes().hex()
+        width = 2 * FIRST_BYTES
+        known = np.flatnonzero(length)
+        values = [text[row * width : row * width + 2 * int(length[row])] for row in known.tolist()]
+        return at_rows(len(sides), known, values, pl.String)

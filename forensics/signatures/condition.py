@@ -6,6 +6,7 @@ but per-row expressions gets through: no aggregate, window, sub-query, cast or f
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from forensics.errors import Place, RuleError
+from forensics.observations.dictionary import TABLES
 from forensics.signatures.source import nearest, plain
 
 if TYPE_CHECKING:
@@ -157,6 +159,15 @@ def compile_condition(source: Source, node: yaml.Node, table: Table, what: str) 
 
 def probe_frame(table: Table) -> pl.DataFrame:
     """Two rows of the table, one without and one with a value in each column: enough to meet every type error."""
+    return _shipped_probe(table.name) if TABLES.get(table.name) is table else _probe(table)
+
+
+@functools.cache
+def _shipped_probe(name: str) -> pl.DataFrame:
+    return _probe(TABLES[name])
+
+
+def _probe(table: Table) -> pl.DataFrame:
     values: dict[str, list[object]] = {}
     for name, dtype in table.schema().items():
         values[name] = [None, _sample(dtype)]

@@ -8,30 +8,32 @@ import polars as pl
 def forged_answers(poisoned: pl.DataFrame) -> pl.DataFrame:
     """Client, name, address and time (ns) of each forged answer in the dns rows that a rule matched.
 
-    Forged are the answers in a pool or in bogon space. Where responses merely disagree, all but the last are: an
-    injector must win the race, so what comes last is the resolver's.
+    Forged are the answers in a pool (the name's own owner's addresses are never among them) or in bogon space.
+    Where responses to one query contradict each other, all that differ from the last are: an injector must win the
+    race, so what comes last is the resolver's. If even the last holds a listed address, that says nothing of the rest.
     """
     if poisoned.is_empty():
         return pl.DataFrame(
             schema={"client": pl.String, "name": pl.String, "address": pl.String, "time": pl.Int64}
         )
-    listed = pl.concat_list(
-        pl.col("pool_answers").fill_null(pl.lit([], dtype=pl.List(pl.String))),
-        pl.col("bogon_answers").fill_null(pl.lit([], dtype=pl.List(pl.String))),
-    )
-    texts = pl.col("response_answers").fill_null(pl.lit([], dtype=pl.List(pl.String)))
+    nothing = pl.lit([], dtype=pl.List(pl.String))
+    listed = pl.concat_list(pl.col("pool_answers").fill_null(nothing), pl.col("bogon_answers").fill_null(nothing))
+    texts = pl.col("response_answers").fill_null(nothing)
     early = texts.list.head(texts.list.len().cast(pl.Int64) - 1).list.join(" ").str.split(" ")
     last = texts.list.get(-1, null_on_oob=True).fill_null("").str.split(" ")
+    race = (
+        pl.col("answers_differ").fill_null(value=False)
+        & (texts.list.len() > 1)
+        & (last.list.set_intersection(listed).list.len() == 0)
+        & (last.list.join("") != "")
+    )
+    lost = pl.when(race).then(early.list.set_difference(last)).otherwise(nothing)
     first_delay = pl.col("response_delays_ms").list.min().fill_null(0.0)
     return (
         poisoned.select(
             "client",
             pl.col("qname").alias("name"),
-            pl.when(listed.list.len() > 0)
-            .then(listed)
-            .when(texts.list.len() > 1)
-            .then(early.list.set_difference(last))
-            .alias("address"),
+            pl.concat_list(listed, lost).list.unique(maintain_order=True).alias("address"),
             (pl.col("query_time") + (first_delay * 1e6).cast(pl.Int64)).alias("time"),
         )
         .explode("address")
