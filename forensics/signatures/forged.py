@@ -17,7 +17,9 @@ def forged_answers(poisoned: pl.DataFrame) -> pl.DataFrame:
             schema={"client": pl.String, "name": pl.String, "address": pl.String, "time": pl.Int64}
         )
     nothing = pl.lit([], dtype=pl.List(pl.String))
-    listed = pl.concat_list(pl.col("pool_answers").fill_null(nothing), pl.col("bogon_answers").fill_null(nothing))
+    listed = pl.concat_list(
+        pl.col("pool_answers").fill_null(nothing), pl.col("bogon_answers").fill_null(nothing)
+    )
     texts = pl.col("response_answers").fill_null(nothing)
     early = texts.list.head(texts.list.len().cast(pl.Int64) - 1).list.join(" ").str.split(" ")
     last = texts.list.get(-1, null_on_oob=True).fill_null("").str.split(" ")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from forensics.signatures import SignatureSet, evaluate
+from forensics.signatures.forged import forged_answers
 from forensics.signatures.model import LEVELS, Finding
 from tests.signatures.tables import SECOND, flows, lookups
 
@@ -324,3 +325,49 @@ def test_what_a_forged_answer_explains_is_no_address_block():
         again = evaluate(RULES, {"dns": dns, "flow": flows(syns | change)})
         assert again.tables["flow"]["address_forged"].to_list() == [False]
         assert "ip.block.syn-blackhole" in {item.signature for item in again.findings}
+
+
+def forged(row: dict[str, Any]) -> set[str]:
+    return set(forged_answers(lookups({"query_time": SECOND} | row))["address"])
+
+
+def test_the_true_answer_of_a_race_is_never_called_forged():
+    three = RACE | {
+        "responses": 3,
+        "response_frames": [2, 3, 4],
+        "response_delays_ms": [7.0, 8.0, 31.0],
+        "response_answers": ["108.160.166.9", "198.51.100.9", "157.240.22.35"],
+    }
+    listed = {"pool": "gfw-2025", "pool_answers": ["108.160.166.9"], "pool_frames": [2]}
+    assert forged(three) == {"108.160.166.9", "198.51.100.9"}
+    assert forged(three | listed) == {"108.160.166.9", "198.51.100.9"}
+    # the listed answer comes last here: which of the others is true cannot be told
+    assert forged(
+        three | listed | {"response_answers": ["157.240.22.35", "198.51.100.9", "108.160.166.9"]}
+    ) == {"108.160.166.9"}
+    # answers to different transmissions are no race
+    assert forged(three | listed | {"answers_differ": False}) == {"108.160.166.9"}
+    # a last response without addresses is no true answer to compare with
+    assert forged(three | {"response_answers": ["157.240.22.35", "198.51.100.9", ""]}) == set()
+
+
+UNKNOWN = {"name_owner": None, "app": None}
+
+
+def test_a_name_of_nobody_known_is_at_most_suspected_of_being_forged():
+    """An unlisted name of Meta answered from Meta's own space looks like this."""
+    meta = POOL | UNKNOWN | {"pool": "gfw-2025", "pool_answers": ["31.13.85.53"], "answer_owners": ["meta"]}
+    finding = only("dns", meta | {"answer_names": 5, "early_ratio": 0.1})
+    assert finding.level == "suspected"
+    assert "none" not in " ".join(item.statement for item in finding.evidence)
+    raced = RACE | meta | {"wire_facts_differ": False, "early_ratio": 1.0}
+    assert only("dns", raced).level == "suspected"
+    assert rank(only("dns", raced | {"name_owner": "google"})) >= LEVELS.index("strong")
+
+
+def test_a_notice_address_needs_a_second_name_when_the_name_is_nobodys():
+    notice = (
+        POOL | UNKNOWN | {"pool": "notice-tr", "pool_answers": ["195.175.254.2"], "answer_owners": ["notice"]}
+    )
+    assert only("dns", notice).level == "suspected"
+    assert only("dns", notice | {"answer_names": 2}).level == "likely"
