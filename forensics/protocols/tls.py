@@ -5,9 +5,10 @@ Only the plaintext beginning of a connection is read. https://www.rfc-editor.org
 
 from __future__ import annotations
 
+import functools
 import struct
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from forensics.protocols.errors import ProtocolError
 from forensics.protocols.text import printable
@@ -35,9 +36,16 @@ _POINT_FORMATS: Final = 11
 _SIGNATURE_ALGORITHMS: Final = 13
 _ALPN: Final = 16
 _SUPPORTED_VERSIONS: Final = 43
-_READ_TYPES: Final = frozenset(
-    {_SERVER_NAME, _GROUPS, _POINT_FORMATS, _SIGNATURE_ALGORITHMS, _ALPN, _SUPPORTED_VERSIONS}
-)
+_FIELD_OF: Final = {
+    _GROUPS: "groups",
+    _POINT_FORMATS: "point_formats",
+    _SIGNATURE_ALGORITHMS: "signature_algorithms",
+    _ALPN: "alpn",
+    _SUPPORTED_VERSIONS: "versions",
+}
+_READ_TYPES: Final = frozenset({_SERVER_NAME, *_FIELD_OF})
+_REMEMBERED: Final = 256
+"""Longest list that is remembered, so that what is remembered stays small."""
 
 _GREASE: Final = 0x0A0A
 # SHA-256 of "HelloRetryRequest": https://www.rfc-editor.org/rfc/rfc8446#section-4.1.3
@@ -335,28 +343,35 @@ class _Extensions:
     def _content(self, kind: int, content: bytes) -> None:
         if kind == _SERVER_NAME:
             self.sni = _server_name(content)
-        elif kind == _ALPN:
-            # https://www.rfc-editor.org/rfc/rfc7301#section-3.1
-            names, at = _vector(content, 0, 2, "ALPN list")
-            offered: list[str] = []
-            at = 0
-            while at < len(names):
-                name, at = _vector(names, at, 1, "ALPN name")
-                offered.append(printable(name))
-            self.alpn = tuple(offered)
-        elif kind == _SUPPORTED_VERSIONS:
-            # https://www.rfc-editor.org/rfc/rfc8446#section-4.2.1
-            versions = _words(_vector(content, 0, 1, "versions")[0])
-            self.versions = tuple(version_name(v) for v in versions if not is_grease(v))
-        elif kind == _GROUPS:
-            # https://www.rfc-editor.org/rfc/rfc8446#section-4.2.7
-            self.groups = _words(_vector(content, 0, 2, "groups")[0])
-        elif kind == _POINT_FORMATS:
-            # https://www.rfc-editor.org/rfc/rfc8422#section-5.1.2
-            self.point_formats = tuple(_vector(content, 0, 1, "point formats")[0])
-        elif kind == _SIGNATURE_ALGORITHMS:
-            # https://www.rfc-editor.org/rfc/rfc8446#section-4.2.3
-            self.signature_algorithms = _words(_vector(content, 0, 2, "signature algorithms")[0])
+            return
+        # All hellos of one client carry the same lists.
+        value: Any = _remembered(kind, content) if len(content) <= _REMEMBERED else _list_in(kind, content)
+        setattr(self, _FIELD_OF[kind], value)
+
+
+def _list_in(kind: int, content: bytes) -> tuple[str, ...] | tuple[int, ...]:
+    """What an extension of one of the types in ``_FIELD_OF`` lists."""
+    if kind == _ALPN:
+        # https://www.rfc-editor.org/rfc/rfc7301#section-3.1
+        names, at = _vector(content, 0, 2, "ALPN list")
+        offered: list[str] = []
+        at = 0
+        while at < len(names):
+            name, at = _vector(names, at, 1, "ALPN name")
+            offered.append(printable(name))
+        return tuple(offered)
+    if kind == _SUPPORTED_VERSIONS:
+        # https://www.rfc-editor.org/rfc/rfc8446#section-4.2.1
+        versions = _words(_vector(content, 0, 1, "versions")[0])
+        return tuple(version_name(v) for v in versions if not is_grease(v))
+    if kind == _POINT_FORMATS:
+        # https://www.rfc-editor.org/rfc/rfc8422#section-5.1.2
+        return tuple(_vector(content, 0, 1, "point formats")[0])
+    # https://www.rfc-editor.org/rfc/rfc8446#section-4.2.7 and #section-4.2.3
+    return _words(_vector(content, 0, 2, "groups or signature algorithms")[0])
+
+
+_remembered = functools.lru_cache(maxsize=256)(_list_in)
 
 
 def _server_name(content: bytes) -> str | None:
