@@ -53,6 +53,25 @@ def hello_unacked(w: World) -> None:
     w.finding(RULE, "sni-drop", "likely", [flow], frames, target=NAME)
 
 
+def hello_cut_off(w: World) -> None:
+    """The full-size first segment arrives, the short rest never does."""
+    w.story(
+        """The 1,800-byte ClientHello for www.bbc.com goes out in two segments; the full-size first one is acknowledged,
+        the short second one is sent again at 0.3 to 18.9 s and never is. A path too narrow for full-size segments
+        would lose the other one. The server's address answers another name before and meanwhile.""",
+        "sni-drop-not-pmtu",
+    )
+    others = controls(w, (0.2, 8.0, 25.0))
+    flow = Tcp(w, w.host(ADDRESS, 54), rtt=0.1)
+    hello = flow.hello(flow.open(1.5) + 0.001, NAME, post_quantum=True, lost=True)
+    rest = hello[-1]
+    flow.segment(SERVER, hello[0].time + flow.rtt, "A", ack=rest.seq)
+    payload = bytes(rest.layer.payload)
+    again = [flow.segment(CLIENT, rest.time + after, "PA", payload, seq=rest.seq) for after in BACKOFF]
+    frames = {"client_hello": hello, "retransmission": again, "control": [others[0].answer]}
+    w.finding(RULE, "sni-drop", "likely", [flow], frames, target=NAME)
+
+
 def acked_muted(w: World) -> None:
     """The hello arrives; then the server is not heard any more."""
     w.story(
@@ -133,6 +152,7 @@ def not_capture_end(w: World) -> None:
 
 CASES: dict[str, Callable[[World], None]] = {
     "sni-drop-hello-unacked": hello_unacked,
+    "sni-drop-hello-cut-off": hello_cut_off,
     "sni-drop-acked-muted": acked_muted,
     "sni-drop-not-pmtu": not_pmtu,
     "sni-drop-not-slow-server": not_slow_server,
