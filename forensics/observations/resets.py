@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import polars as pl
 
-from forensics.flows.arrays import GrowingColumns, IntArray, keep_first, run_starts
+from forensics.flows.arrays import GrowingColumns, IntArray, keep_first, run_ends, run_starts
 
 if TYPE_CHECKING:
     from forensics.flows.engine import FlowBatch, FlowEngine
@@ -68,10 +68,8 @@ class ResetCollector:
         self._after_hello(batch, tls, ~rst & batch.tcp)
         rows = np.flatnonzero(data)
         if len(rows):
-            starts = run_starts(batch.fs[rows])
-            latest = np.maximum.reduceat(batch.column["time"][rows], starts)
-            side = batch.fs[rows][starts]
-            self.sides["last_data_time"][side] = np.maximum(self.sides["last_data_time"][side], latest)
+            lasts = rows[run_ends(run_starts(batch.fs[rows]), len(rows))]
+            self.sides["last_data_time"][batch.fs[lasts]] = batch.column["time"][lasts]
 
     def _keep(self, batch: FlowBatch, engine: FlowEngine, resets: IntArray, data: IntArray) -> None:
         column = batch.column
