@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from forensics.observations.dictionary import DNS, FLOW
+from forensics.observations.dns_names import bogon_kind
 from forensics.observations.intervals import (
     Moments,
     Spans,
@@ -29,13 +30,18 @@ ANSWER_MARGIN_NS: Final = 10_000_000_000
 CONTROL_MARGIN_NS: Final = 120_000_000_000
 """A control transfer may lie this far away in time."""
 
+_ORDINARY_V4: Final = frozenset(map(str, range(1, 224))) - {"10", "100", "127", "169", "172", "192", "198"}
+"""First bytes of addresses that are not in any special-purpose block (RFC 6890)."""
+_ORDINARY_V6: Final = frozenset({"24", "26", "28", "2a", "2c"})
+"""First bytes of what the five registries gave out, except 2001::/16."""
+
 _FLOW_COLUMNS: Final = (
     "control_goodput_bps", "control_frame", "control_ratio",
     "name_attempts", "name_ok", "name_reset", "name_silent",
-    "endpoint_other_names_ok", "endpoint_control_frame",
+    "endpoint_other_names_ok", "endpoint_control_frame", "endpoint_control_hello_bytes",
     "others_answered", "others_answered_frame", "others_failed",
     "endpoint_answered", "endpoint_answered_frame",
-    "capture_after_ms",
+    "capture_after_ms", "server_private",
 )  # fmt: skip
 
 
@@ -53,6 +59,7 @@ def add_context(flows: pl.DataFrame, dns: pl.DataFrame, last_time: int) -> tuple
         **_others(facts),
         **_endpoint(facts),
         "capture_after_ms": (last_time - facts["last_time"]) / 1e6,
+        "server_private": _server_private(facts),
     }
     flows = flows.with_columns(
         columns[name].cast(FLOW.column(name).dtype).alias(name) for name in _FLOW_COLUMNS
@@ -84,6 +91,11 @@ def _facts(flows: pl.DataFrame) -> pl.DataFrame:
     after_hello = pl.coalesce("to_client_bytes_after_hello", "bytes_to_client").fill_null(0)
     reset = pl.col("reset_frame").is_not_null()
     hello_first = (pl.col("tls_server_hello_frame") < pl.col("reset_frame")).fill_null(value=False)
+    # What arrives after a reset reaches a connection that is gone.
+    first_reset = pl.col("rst_to_client_frames").list.min()
+    never_reset = first_reset.is_null() & (pl.col("rst_to_client").fill_null(0) == 0)
+    hello_in_time = never_reset | (pl.col("tls_server_hello_frame") < first_reset).fill_null(value=False)
+    data_in_time = never_reset | (pl.col("first_data_to_client_frame") < first_reset).fill_null(value=False)
     return (
         flows.with_columns(row=pl.int_range(pl.len()))
         .join(frames, on="row", how="left", maintain_order="left")
@@ -95,8 +107,8 @@ def _facts(flows: pl.DataFrame) -> pl.DataFrame:
             .then(pl.col("syn_ack_frame").is_not_null() | got_data)
             .otherwise(pl.col("packets_to_client").fill_null(0) > 0),
             answer_frame=pl.min_horizontal("syn_ack_frame", "first_data_to_client_frame"),
-            hello_ok=hello,
-            went_ok=hello | (~tls & ~partial & got_data),
+            hello_ok=hello & hello_in_time,
+            went_ok=(hello & hello_in_time) | (~hello & ~tls & ~partial & got_data & data_in_time),
             went_reset=tls & reset & ~hello_first,
             went_silent=tls & ~reset & (after_hello == 0),
         )
@@ -169,7 +181,11 @@ def _endpoint_names(facts: pl.DataFrame) -> dict[str, pl.Series]:
     good = (
         facts.filter(pl.col("hello_ok"), pl.col("sni").is_not_null())
         .group_by(*end, "sni")
-        .agg(pl.len().cast(pl.Int64).alias("count"), pl.col("tls_server_hello_frame").min().alias("frame"))
+        .agg(
+            pl.len().cast(pl.Int64).alias("count"),
+            pl.col("tls_server_hello_frame").min().alias("frame"),
+            pl.col("tls_hello_bytes").max().alias("bytes"),
+        )
         .sort("frame", "sni", nulls_last=True)
     )
     ends = good.group_by(end, maintain_order=True).agg(
@@ -178,11 +194,23 @@ def _endpoint_names(facts: pl.DataFrame) -> dict[str, pl.Series]:
         pl.col("frame").first().alias("first_frame_of"),
         pl.col("frame").get(1, null_on_oob=True).alias("second_frame_of"),
     )
+    # The same once more in order of size: the largest of another name is the first or the second.
+    sizes = (
+        good.drop_nulls("bytes")
+        .sort(["bytes", "sni"], descending=[True, False])
+        .group_by(end, maintain_order=True)
+        .agg(
+            pl.col("sni").first().alias("largest_sni"),
+            pl.col("bytes").first().alias("largest"),
+            pl.col("bytes").get(1, null_on_oob=True).alias("second_largest"),
+        )
+    )
     same = good.select(*end, "sni", pl.col("count").alias("same"))
     joined = (
         facts.select(*end, "sni")
         .join(ends, on=end, how="left", maintain_order="left")
         .join(same, on=[*end, "sni"], how="left", maintain_order="left")
+        .join(sizes, on=end, how="left", maintain_order="left")
     )
     result = joined.select(
         (pl.col("total").fill_null(0) - pl.col("same").fill_null(0)).alias("endpoint_other_names_ok"),
@@ -190,6 +218,10 @@ def _endpoint_names(facts: pl.DataFrame) -> dict[str, pl.Series]:
         .then("second_frame_of")
         .otherwise("first_frame_of")
         .alias("endpoint_control_frame"),
+        pl.when(pl.col("largest_sni") == pl.col("sni"))
+        .then("second_largest")
+        .otherwise("largest")
+        .alias("endpoint_control_hello_bytes"),
     )
     return result.to_dict(as_series=True)
 
@@ -226,10 +258,29 @@ def _endpoint(facts: pl.DataFrame) -> dict[str, pl.Series]:
     return counts.to_dict(as_series=True)
 
 
+def _server_private(facts: pl.DataFrame) -> pl.Series:
+    """Whether the server's address is special-purpose; documentation addresses stand for public ones in captures."""
+    servers = facts["server"].unique().drop_nulls().to_list()
+    special = [
+        server
+        for server in servers
+        # the long look at every network is for the few that are left
+        if not _ordinary(server) and bogon_kind(server) not in {None, "documentation"}
+    ]
+    return facts["server"].is_in(pl.Series(special, dtype=pl.String).implode())
+
+
+def _ordinary(address: str) -> bool:
+    group, colon, _ = address.partition(":")
+    if colon:
+        return len(group) == 4 and group[:2] in _ORDINARY_V6  # noqa: PLR2004 - hex digits
+    return address.partition(".")[0] in _ORDINARY_V4
+
+
 def _answers_tls_ok(facts: pl.DataFrame, dns: pl.DataFrame) -> pl.Series:
     """ServerHellos that the client got for this name from one of the answers."""
     good = (
-        facts.filter(pl.col("hello_ok"), pl.col("sni").is_not_null())
+        facts.filter(pl.col("tls_server_hello").fill_null(value=False), pl.col("sni").is_not_null())
         .group_by("client", "sni", "server")
         .agg(pl.len().cast(pl.Int64).alias("count"))
     )

@@ -72,6 +72,7 @@ FLOW: Final = Table(
         _c("client_port", pl.Int64, "", "its port"),
         _c("server", pl.String, "", "address of the other side"),
         _c("server_port", pl.Int64, "", "its port"),
+        _c("server_private", pl.Boolean, "", "the server's address is private, shared, loopback, link-local, multicast or otherwise special (documentation addresses not counted)", "RFC 6890"),
         _c("role_basis", pl.String, "", "how the sides were told apart: syn, first-speaker or port"),
         # when
         _c("first_frame", pl.Int64, "frame", "first packet", role="first"),
@@ -195,10 +196,11 @@ FLOW: Final = Table(
         _c("app_basis", pl.String, "", "sni, dns, address or first-bytes"),
         # controls: other attempts
         _c("name_attempts", pl.Int64, "flows", "flows of this client to this server name (this flow included)"),
-        _c("name_ok", pl.Int64, "flows", "how many of them got a ServerHello or, without TLS, server payload"),
+        _c("name_ok", pl.Int64, "flows", "how many of them got a ServerHello or, without TLS, server payload, and no reset to the client before it"),
         _c("name_reset", pl.Int64, "flows", "how many of them got a reset after their ClientHello and no ServerHello before it"),
         _c("name_silent", pl.Int64, "flows", "how many of them got no server payload and no reset after their ClientHello"),
-        _c("endpoint_other_names_ok", pl.Int64, "flows", "flows of this client to the same server address and port, another SNI, that got a ServerHello"),
+        _c("endpoint_other_names_ok", pl.Int64, "flows", "flows of this client to the same server address and port, another SNI, that got a ServerHello and no reset to the client before it"),
+        _c("endpoint_control_hello_bytes", pl.Int64, "bytes", "largest ClientHello of these flows; null without any"),
         _c("endpoint_control_frame", pl.Int64, "frame", "ServerHello of one of them", role="control"),
         _c("others_answered", pl.Int64, "flows", "flows of this client to other servers that were answered while this one ran (10 s margin)"),
         _c("others_answered_frame", pl.Int64, "frame", "SYN/ACK or first data of one of them", role="control"),

@@ -49,8 +49,12 @@ def _is(column: str) -> pl.Expr:
 def _tcp_success() -> pl.Expr:
     hello = _is("tls_client_hello") | _is("tls_client_hello_partial") | _is("tls_server_hello")
     answered = _n("bytes_to_client") > 0
+    # What comes after a reset comes too late for anybody.
+    in_time = (_n("rst_to_client") == 0) | (
+        pl.col("first_data_to_client_frame") < pl.col("rst_to_client_frames").list.min()
+    ).fill_null(value=False)
     tls = _is("tls_server_hello") & (_is("tls_established") | (answered & (_n("rst_to_client") == 0)))
-    plain = answered & (_n("bytes_to_server") > 0)
+    plain = answered & in_time & (_n("bytes_to_server") > 0)
     return pl.when(hello).then(tls).otherwise(plain)
 
 

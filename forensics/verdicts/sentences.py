@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from forensics.signatures.model import LEVELS
 from forensics.verdicts.outcome import FAILED, NEUTRAL, SUCCESS
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ _SEEN: Final = {
     "residual-block": "cut off while a block of the same endpoint lasted",
     "protocol-block": "cut off by the shape of the protocol",
 }
+_NAMED: Final = 3
+"""Targets that a sentence names before it counts the rest."""
 _PASSIVE: Final = ("reset", "held", "cut")
 """First words that take "was" or "were"."""
 
@@ -59,11 +62,7 @@ def of_findings(case: Case, findings: Sequence[Finding], flows: pl.DataFrame, lo
         first.setdefault(finding.mechanism, finding)
     clauses = [_clause(case, finding, flows, lookups) for finding in first.values()]
     clauses[1:] = [clause[0].lower() + clause[1:] for clause in clauses[1:]]
-    others = len({f.target for f in findings} - {f.target for f in first.values()})
-    if others:
-        clauses.append(
-            f"the same kind of thing was seen on {others} other {'target' if others == 1 else 'targets'}"
-        )
+    clauses += _of_others(findings, {finding.target for finding in first.values()})
     success = case.count(SUCCESS)
     # A throttled transfer that ends is its own success, and no contrast.
     if success and any(not mechanism.startswith("throttling-") for mechanism in first):
@@ -71,6 +70,23 @@ def of_findings(case: Case, findings: Sequence[Finding], flows: pl.DataFrame, lo
         every = "the connection" if ended == 1 else f"all {ended} connections" if success == ended else ""
         clauses.append(f"{every or f'{success} of {ended} connections'} of this feature worked")
     return "; ".join(clauses) + "."
+
+
+def _of_others(findings: Sequence[Finding], told: set[str]) -> list[str]:
+    """Which other targets met the same, those of strong findings apart from those of weak ones."""
+    grouped: dict[bool, dict[str, None]] = {True: {}, False: {}}
+    for finding in findings:
+        if finding.target not in told:
+            grouped[LEVELS.index(finding.level) >= LEVELS.index("likely")].setdefault(finding.target)
+    clauses = []
+    for sure, opening in ((True, "the same was seen for"), (False, "weak signs of the same were seen for")):
+        targets = [target for target in grouped[sure] if sure or target not in grouped[True]]
+        if targets:
+            named = [short(target) for target in targets[:_NAMED]]
+            rest = len(targets) - len(named)
+            named += [f"{rest} other{'' if rest == 1 else 's'}"] if rest else []
+            clauses.append(f"{opening} {listed(named)}")
+    return clauses
 
 
 def _clause(case: Case, finding: Finding, flows: pl.DataFrame, lookups: pl.DataFrame) -> str:

@@ -13,9 +13,8 @@ from tests.observations.frames import table
 S = 1_000_000_000
 COLUMNS = [
     "control_goodput_bps", "control_frame", "name_attempts", "name_ok", "name_reset", "name_silent",
-    "endpoint_other_names_ok", "endpoint_control_frame", "others_answered", "others_answered_frame",
-    "others_failed",
-    "endpoint_answered", "endpoint_answered_frame",
+    "endpoint_other_names_ok", "endpoint_control_frame", "endpoint_control_hello_bytes", "others_answered",
+    "others_answered_frame", "others_failed", "endpoint_answered", "endpoint_answered_frame",
 ]  # fmt: skip
 
 
@@ -29,7 +28,11 @@ def flow_rows(draw):
         tcp = draw(st.booleans())
         sni = draw(st.sampled_from([None, "a.example", "b.example", "c.example"])) if tcp else None
         server_hello = draw(st.booleans()) if sni else False
-        reset = draw(st.sampled_from([[], [frame + 2], [frame + 4], [frame + 2, frame + 6]])) if sni else []
+        reset = (
+            draw(st.sampled_from([[], [], [frame + 2], [frame + 4], [frame + 2, frame + 6], [frame + 8]]))
+            if tcp
+            else []
+        )
         data = 0 if not draw(st.booleans()) else 700
         syn_ack = frame + 1 if tcp and (server_hello or draw(st.booleans())) else None
         named = sni or draw(st.sampled_from([None, "a.example", "d.example"]))
@@ -41,6 +44,7 @@ def flow_rows(draw):
             "first_frame": frame, "last_frame": frame + 9, "first_time": first, "last_time": last,
             "start_seen": draw(st.booleans()), "sni": sni, "server_name": named,
             "tls_client_hello": sni is not None, "tls_client_hello_frame": frame + 3 if sni else None,
+            "tls_hello_bytes": draw(st.sampled_from([300, 517, 1800])) if sni else None,
             "tls_server_hello": server_hello, "tls_server_hello_frame": frame + 5 if server_hello else None,
             "rst_to_client_frames": reset, "rst_to_client": len(reset),
             "bytes_to_client": data, "to_client_bytes_after_hello": data if sni else None,
@@ -50,6 +54,17 @@ def flow_rows(draw):
             "goodput_bps": draw(st.sampled_from([None, 1e5, 1e6, 1e7])),
         })  # fmt: skip
     return rows
+
+
+def in_time(row, frame):
+    """Nothing reset the client before this frame."""
+    return not row["rst_to_client_frames"] or (
+        row[frame] is not None and row[frame] < row["rst_to_client_frames"][0]
+    )
+
+
+def hello_ok(row):
+    return row["tls_server_hello"] and in_time(row, "tls_server_hello_frame")
 
 
 def answered(row):
@@ -103,7 +118,7 @@ def slow(rows):
         end = [
             o for o in mine
             if (o["server"], o["server_port"]) == (row["server"], row["server_port"])
-            and o["sni"] and o["sni"] != row["sni"] and o["tls_server_hello"]
+            and o["sni"] and o["sni"] != row["sni"] and hello_ok(o)
         ]  # fmt: skip
         low, high = row["first_time"] - 10 * S, row["last_time"] + 10 * S
         others = [o for o in mine if o["server"] != row["server"]]
@@ -121,7 +136,11 @@ def slow(rows):
             "control_frame": control[0]["first_frame"] if control else None,
             "name_attempts": len(same) if named else None,
             "name_ok": sum(
-                o["tls_server_hello"] or (not o["tls_client_hello"] and o["bytes_to_client"] > 0)
+                hello_ok(o)
+                or (
+                    not o["tls_client_hello"] and not o["tls_server_hello"] and o["bytes_to_client"] > 0
+                    and in_time(o, "first_data_to_client_frame")
+                )
                 for o in same
             ) if named else None,
             "name_reset": sum(r > h for r, h in zip(resets, hello_first, strict=True)) if named else None,
@@ -131,6 +150,7 @@ def slow(rows):
             ) if named else None,
             "endpoint_other_names_ok": len(end),
             "endpoint_control_frame": min((o["tls_server_hello_frame"] for o in end), default=None),
+            "endpoint_control_hello_bytes": max((o["tls_hello_bytes"] for o in end), default=None),
             "others_answered": len(good),
             "others_answered_frame": answer_frame(good[0]) if good else None,
             "others_failed": len(bad),
@@ -163,6 +183,50 @@ def test_capture_after_and_ratio():
     assert flows["capture_after_ms"].to_list() == [4000.0, 1000.0]
     assert flows["control_ratio"].to_list() == [8.0, 0.125]
     assert flows["control_frame"].to_list() == [3, 1]
+
+
+def test_what_comes_after_a_reset_is_no_success():
+    tls = {"proto": "tcp", "client": "10.0.0.1", "server": "192.0.2.1", "server_port": 443, "first_time": 0,
+           "last_time": S, "first_frame": 1, "last_frame": 9, "sni": "a.example", "server_name": "a.example",
+           "tls_client_hello": True, "tls_client_hello_frame": 4, "tls_server_hello": True,
+           "tls_server_hello_frame": 6, "first_data_to_client_frame": 6, "bytes_to_client": 900,
+           "tls_hello_bytes": 517}  # fmt: skip
+    late = {**tls, "rst_to_client": 1, "rst_to_client_frames": [5]}
+    ended = {
+        **tls,
+        "sni": "b.example",
+        "server_name": "b.example",
+        "rst_to_client": 1,
+        "rst_to_client_frames": [9],
+    }
+    plain = {
+        **late,
+        "sni": None,
+        "server_name": "c.example",
+        "tls_client_hello": False,
+        "tls_server_hello": False,
+    }
+    flows, _ = add_context(table("flow", [late, ended, plain]), table("dns", []), S)
+    assert flows["name_ok"].to_list() == [0, 1, 0]
+    assert flows["name_reset"].to_list() == [1, 0, 0]
+    assert flows["endpoint_other_names_ok"].to_list() == [1, 0, 1]
+
+
+def test_which_servers_are_not_on_the_internet():
+    special = [
+        "10.0.0.1", "100.64.0.1", "100.127.255.255", "127.0.0.1", "169.254.1.1", "172.16.0.1", "172.31.255.255",
+        "192.168.1.1", "198.18.0.7", "224.0.0.1", "240.0.0.1", "255.255.255.255", "192.0.0.8", "::1",
+        "fe80::1", "fd00::1", "fc00::1", "ff02::1", "d0::11", "2a::1",
+    ]  # fmt: skip
+    public = [
+        "1.1.1.1", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "172.15.0.1", "172.32.0.0",
+        "192.0.0.9", "192.1.0.1", "198.17.255.255", "198.20.0.0", "223.255.255.255", "192.0.2.1", "203.0.113.5",
+        "2001:db8::1", "2a03:2880::1", "2001:4860:4860::8888", "64:ff9b::102:304",
+    ]  # fmt: skip
+    rows = [{"proto": "tcp", "client": "10.0.0.1", "server": server, "first_time": 0, "last_time": 0,
+             "first_frame": 1, "last_frame": 1} for server in special + public]  # fmt: skip
+    flows, _ = add_context(table("flow", rows), table("dns", []), 0)
+    assert flows["server_private"].to_list() == [True] * len(special) + [False] * len(public)
 
 
 def test_a_control_further_than_two_minutes_away_does_not_count():

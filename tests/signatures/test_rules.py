@@ -179,6 +179,13 @@ def test_a_large_hello_whose_small_part_arrives_is_a_path_mtu_matter():
     assert judge("flow", large | {"to_client_packets_after_hello": 1}) == ()
     assert rank(only("flow", large)) >= LEVELS.index("likely")
     assert only("flow", large | {"tls_hello_segments": 1}).score == only("flow", large).score - 2
+    # unless one as large got through with another name
+    passed = {"endpoint_control_hello_bytes": 1800}
+    shown = only("flow", large | passed | {"to_client_packets_after_hello": 1})
+    assert "server-still-there" in {item.id for item in shown.evidence}
+    assert only("flow", large | passed | {"tls_hello_segments": 1}).score == only("flow", large).score
+    short = {"endpoint_control_hello_bytes": 1799, "to_client_packets_after_hello": 1}
+    assert judge("flow", large | short) == ()
 
 
 SYNS = {
@@ -213,8 +220,8 @@ def test_near_misses_of_a_dropped_address(change: dict[str, Any]):
 
 
 def test_local_addresses_are_only_observed():
-    assert only("flow", SYNS | {"server": "192.168.1.7", "app": "whatsapp"}).level == "observed"
-    assert only("flow", SYNS | {"server": "fe80::1", "app": "whatsapp"}).level == "observed"
+    assert only("flow", SYNS | {"server_private": True, "app": "whatsapp"}).level == "observed"
+    assert only("flow", SYNS | {"server_private": False, "app": "whatsapp"}).level != "observed"
 
 
 RACE = {

@@ -89,6 +89,25 @@ def test_a_poisoned_name_is_blocked_unless_a_genuine_address_works():
     assert only([works(server="157.240.1.1")], found, dns=[poisoned]).status == "degraded"
 
 
+def test_data_that_comes_after_a_reset_is_no_success():
+    flow = {"app": "whatsapp", "feature": "text", "bytes_to_client": 400, "bytes_to_server": 100, "server_port": 5222,
+            "rst_to_client": 1, "first_data_to_client_frame": 9}  # fmt: skip
+    assert only([{**flow, "rst_to_client_frames": [8]}]).status == "undetermined"
+    assert only([{**flow, "rst_to_client_frames": [10]}]).status == "ok"
+
+
+def test_other_targets_are_named_while_they_are_few():
+    def summary(*others, level="strong"):
+        more = [finding(target=name, level=level, streams=()) for name in others]
+        return only([reset()], finding(), *more).summary
+
+    assert summary("a.whatsapp.net").endswith("; the same was seen for a.whatsapp.net.")
+    assert "for a.example, b.example, c.example and 2 others" in summary(*[f"{c}.example" for c in "abcde"])
+    assert "weak signs of the same were seen for a.example and b.example" in summary(
+        "a.example", "b.example", level="suspected"
+    )
+
+
 def test_what_works_is_named_beside_what_does_not():
     flows = [reset(), {"app": "whatsapp", "feature": "text", "bytes_to_client": 4000, "server_port": 5222}]
     media, text = judge(tables(flows), (finding(),))
