@@ -65,20 +65,6 @@ def run_ends(starts: IntArray, length: int) -> IntArray:
     return np.append(starts[1:], length) - 1 if len(starts) else starts
 
 
-def previous_marked(mark: BoolArray, start_of: IntArray) -> IntArray:
-    """For every element the index of the nearest marked element before it in its run, or -1.
-
-    ``start_of[i]`` is the index at which the run of element i starts.
-    """
-    index = np.where(mark, np.arange(len(mark), dtype=np.int64), -1)
-    running = np.maximum.accumulate(index) if len(index) else index
-    before = np.empty_like(running)
-    if len(before):
-        before[0] = -1
-        before[1:] = running[:-1]
-    return np.where(before >= start_of, before, -1)
-
-
 def keep_first(rows_per_key: dict[int, list[int]], keys: IntArray, values: IntArray, limit: int) -> None:
     """Append values to the list of their key, in order, until the list holds ``limit``.
 

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forensics.flows.arrays import GrowingColumns, keep_first, run_ends, run_starts
+
+RUNS = st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=30).map(
+    lambda pairs: sorted(pairs, key=lambda pair: pair[0])
+)
+
+
+def test_columns_grow_and_keep_what_they_hold():
+    table = GrowingColumns({"count": (np.int64, 0), "frame": (np.int32, -1)})
+    table.grow_to(3)
+    table["count"][2] = 7
+    table["frame"][0] = 5
+    table.grow_to(5000)
+    assert table.rows == 5000
+    assert table.column("count").tolist() == [0, 0, 7] + [0] * 4997
+    assert table.column("frame").tolist() == [5] + [-1] * 4999
+    assert table["frame"].dtype == np.int32
+    table.grow_to(10)
+    assert table.rows == 5000
+
+
+def test_a_written_row_survives_many_doublings():
+    table = GrowingColumns({"value": (np.int64, -1)})
+    for row in range(20_000):
+        if row % 997 == 0:
+            table.grow_to(row + 1)
+            table["value"][row] = row
+    held = table.column("value")
+    assert [row for row in range(table.rows) if held[row] != -1] == list(range(0, table.rows, 997))
+
+
+@given(RUNS)
+def test_runs_agree_with_a_loop(pairs):
+    keys = np.array([key for key, _ in pairs], dtype=np.int64)
+    firsts = [i for i in range(len(keys)) if i == 0 or keys[i] != keys[i - 1]]
+    lasts = [i for i in range(len(keys)) if i == len(keys) - 1 or keys[i] != keys[i + 1]]
+    starts = run_starts(keys)
+    assert starts.tolist() == firsts
+    assert run_ends(starts, len(keys)).tolist() == lasts
+
+
+@pytest.mark.parametrize("cuts", [[], [1], [2, 4], [1, 2, 3, 4, 5]])
+def test_keep_first_keeps_the_earliest_of_every_key(cuts):
+    keys = np.array([3, 1, 3, 3, 1, 3], dtype=np.int64)
+    values = np.array([10, 11, 12, 13, 14, 15], dtype=np.int64)
+    kept: dict[int, list[int]] = {}
+    for begin, end in zip([0, *cuts], [*cuts, 6], strict=True):
+        keep_first(kept, keys[begin:end], values[begin:end], 3)
+    assert kept == {3: [10, 12, 13], 1: [11, 14]}
