@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forensics.apps import AppCatalogue
-from forensics.capture import open_capture, read_ahead
+from forensics.capture import ReadAhead, open_capture
 from forensics.decode import DecodeCounts, decode_batch
 from forensics.decode.addresses import AddressBook
 from forensics.observations.collect import Collectors
@@ -46,6 +46,10 @@ class Analysis:
     limits: tuple[Limit, ...]
     signature_count: int
     signature_sha256: str
+    outcomes: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Rule → how many rows had each outcome."""
+    closed_gates: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Rule → gate → how many rows it kept from being judged."""
 
 
 def analyze_capture(
@@ -60,8 +64,6 @@ def analyze_capture(
     ``progress`` is called after every batch with the stored bytes read and the size of the file (None for a pipe).
     Raises CaptureError when there is no capture to read, RuleError when a signature file cannot be used.
     """
-    signatures = SignatureSet.load()
-    catalogue = AppCatalogue.load()
     book = AddressBook()
     counts = DecodeCounts()
     collectors = Collectors(book)
@@ -70,8 +72,13 @@ def analyze_capture(
     limits_of_batch = {
         name: value for name, value in (("batch_bytes", batch_bytes), ("batch_packets", batch_packets)) if value
     }
-    with open_capture(path, **limits_of_batch) as reader:
-        for batch, packets in read_ahead((batch, decode_batch(batch, book, counts)) for batch in reader):
+    with (
+        open_capture(path, **limits_of_batch) as reader,
+        ReadAhead((batch, decode_batch(batch, book, counts)) for batch in reader) as decoded,
+    ):
+        signatures = SignatureSet.load()
+        catalogue = AppCatalogue.load()
+        for batch, packets in decoded:
             collectors.add(packets, batch.data)
             timed = batch.time[batch.time != 0]
             if len(timed):
@@ -80,6 +87,7 @@ def analyze_capture(
                 last_time = high if last_time is None else max(last_time, high)
             if progress:
                 progress(reader.stored_position, reader.stored_size)
+            reader.release(batch)
         notes = reader.notes
     tables = collectors.finish()
     tables["dns"] = catalogue.annotate_dns(tables["dns"])
@@ -99,4 +107,9 @@ def analyze_capture(
         limits=limits(tables, evaluation.findings),
         signature_count=signatures.count,
         signature_sha256=signatures.sha256,
+        outcomes={
+            rule: {str(outcome): count for outcome, count in counts.items()}
+            for rule, counts in sorted(evaluation.outcomes.items())
+        },
+        closed_gates=evaluation.closed,
     )

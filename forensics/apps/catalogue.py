@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -152,6 +153,7 @@ class BlockMap:
         return False, None
 
 
+@functools.lru_cache(maxsize=1 << 14)  # each address is looked up in every pool
 def parse_address(text: str) -> tuple[int, int] | None:
     """Version and integer value of an address; None when the text is no address."""
     try:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,38 +20,45 @@ class _End:
         self.error = error
 
 
-def read_ahead(items: Iterable[Item]) -> Iterator[Item]:
+class ReadAhead(Generic[Item]):
     """The same items in the same order, one of them always drawn ahead in a thread of its own.
 
-    Reading and hashing release the interpreter, so they run beside the array code of the consumer. At most two items
-    are held besides the consumer's. An error of ``items`` is raised here, after the items before it. When the
-    consumer stops early the thread ends with the item it is at.
+    Drawing begins at once. Reading and hashing release the interpreter, so they run beside the array code of the
+    consumer. At most two items are held besides the consumer's. An error of ``items`` is raised to the consumer, after
+    the items before it. Use as a context manager: when it is left early, the thread ends with the item it is at.
     """
-    line: queue.Queue[Item | _End] = queue.Queue(maxsize=1)
-    stopped = threading.Event()
 
-    def draw() -> None:
+    def __init__(self, items: Iterable[Item]) -> None:
+        self._items = items
+        self._line: queue.Queue[Item | _End] = queue.Queue(maxsize=1)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._draw, name="read-ahead", daemon=True)
+        self._thread.start()
+
+    def _draw(self) -> None:
         error: BaseException | None = None
         try:
-            for item in items:
-                line.put(item)
-                if stopped.is_set():
+            for item in self._items:
+                self._line.put(item)
+                if self._stopped.is_set():
                     return
         except BaseException as caught:  # noqa: BLE001 - raised again in the consumer's thread
             error = caught
-        line.put(_End(error))
+        self._line.put(_End(error))
 
-    thread = threading.Thread(target=draw, name="read-ahead", daemon=True)
-    thread.start()
-    try:
-        while not isinstance(item := line.get(), _End):
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        while self._thread.is_alive():
+            # the thread may be waiting for room in the line
+            with contextlib.suppress(queue.Empty):
+                self._line.get(timeout=0.01)
+            self._thread.join(timeout=0.01)
+
+    def __iter__(self) -> Iterator[Item]:
+        while not isinstance(item := self._line.get(), _End):
             yield item
         if item.error is not None:
             raise item.error
-    finally:
-        stopped.set()
-        while thread.is_alive():
-            try:
-                line.get(timeout=0.01)
-            except queue.Empty:
-                thread.join(timeout=0.01)

@@ -9,6 +9,7 @@ import numpy as np
 from forensics.capture.batch import Batch, CaptureNotes
 from forensics.capture.pcap import HEADER_LENGTH, PcapFormat, is_pcap
 from forensics.capture.pcapng import PcapngFormat, is_pcapng
+from forensics.capture.windows import Windows
 from forensics.capture.source import ByteSource, GzipBytes, StoredBytes, is_gzip
 from forensics.errors import CaptureError
 
@@ -55,6 +56,7 @@ class CaptureReader:
         self._end = 0
         self._need = 0
         self._eof = False
+        self._windows = Windows()
         self._stored = StoredBytes(path)
         try:
             self._format = self._open()
@@ -98,6 +100,13 @@ class CaptureReader:
             if batch is not None:
                 return batch
         raise StopIteration
+
+    def release(self, batch: Batch) -> None:
+        """The caller is done with ``batch`` and all views of its data: its memory may be used again.
+
+        Optional. It spares the kernel from clearing fresh pages for every window; may be called from another thread.
+        """
+        self._windows.give_back(batch.data)
 
     def close(self) -> None:
         """Release the file; drawing batches ends."""
@@ -144,11 +153,12 @@ class CaptureReader:
         left = self._end - self._position
         if self._eof:
             return False
-        fresh = np.empty(max(self._batch_bytes, self._need), dtype=np.uint8)
+        fresh = self._windows.take(max(self._batch_bytes, self._need))
         fresh[:left] = self._data[self._position : self._end]
         self._base += self._position
         filled = self._source.read_into(fresh.data[left:])
         self._eof = left + filled < len(fresh)
+        self._windows.retire(self._data)
         self._data, self._position, self._end = fresh, 0, left + filled
         return filled > 0
 
@@ -172,6 +182,7 @@ class CaptureReader:
             time=columns.time,
             linktype=columns.linktype,
         )
+        self._windows.lend(data)
         self.notes.packets += count
         self.notes.truncated_packets += int(np.count_nonzero(columns.caplen < columns.wirelen))
         return batch

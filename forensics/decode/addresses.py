@@ -43,7 +43,8 @@ class AddressBook:
     def text(self, address_id: int) -> str:
         """The address in its usual form (RFC 5952 for IPv6)."""
         if address_id < _V6_BASE:
-            return str(ipaddress.IPv4Address(address_id))
+            a = address_id
+            return f"{a >> 24}.{a >> 16 & 255}.{a >> 8 & 255}.{a & 255}"
         return str(ipaddress.IPv6Address(self._v6_list[address_id - _V6_BASE]))
 
     def find(self, address: str) -> int | None:

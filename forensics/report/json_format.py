@@ -60,6 +60,7 @@ def json_report(analysis: Analysis) -> dict[str, Any]:
         ],
         "findings": [_finding(finding) for finding in analysis.findings],
         "limits": [_limit(limit) for limit in analysis.limits],
+        "signatures": {rule: dict(counts) for rule, counts in sorted(analysis.outcomes.items())},
         "tables": {name: analysis.tables[name].height for name in sorted(analysis.tables)},
     }
     clean: dict[str, Any] = plain(report)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _CODES: Final = (Outcome.NOT_MATCHED, Outcome.MATCHED, Outcome.NO_DATA, Outcome.UNINTERPRETABLE)
 """Outcome of each code that the projection gives."""
 _MATCHED: Final = _CODES.index(Outcome.MATCHED)
+_UNINTERPRETABLE: Final = _CODES.index(Outcome.UNINTERPRETABLE)
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Evaluation:
     """The tables that were judged; ``flow.address_forged`` is filled."""
     outcomes: dict[str, dict[Outcome, int]]
     """Rule id → how many rows had each outcome."""
+    closed: dict[str, dict[str, int]]
+    """Rule id → gate → how many rows it made uninterpretable; a row may fail at several gates."""
 
 
 def evaluate(signatures: SignatureSet, tables: Mapping[str, pl.DataFrame]) -> Evaluation:
@@ -53,18 +56,19 @@ def evaluate(signatures: SignatureSet, tables: Mapping[str, pl.DataFrame]) -> Ev
     """
     judged = {name: complete(frame, TABLES[name]) for name, frame in tables.items() if name in TABLES}
     outcomes: dict[str, dict[Outcome, int]] = {}
+    closed: dict[str, dict[str, int]] = {}
     matches: list[Match] = []
     order = [name for name in (DNS.name, FLOW.name, *TABLES) if name in judged]
     for name in dict.fromkeys(order):
         rules = [rule for rule in signatures.rules if rule.table.name == name]
-        found = _judge(rules, judged[name], outcomes)
+        found = _judge(rules, judged[name], outcomes, closed)
         if name == DNS.name and FLOW.name in judged:
             rows = np.unique(np.concatenate([np.empty(0, np.int64), *(match.rows for match in found)]))
             judged[FLOW.name] = mark_forged_addresses(judged[FLOW.name], judged[DNS.name][rows])
         matches += found
     for rule in signatures.rules:
         outcomes.setdefault(rule.id, dict.fromkeys(Outcome, 0))
-    return Evaluation(build_findings(matches, judged), {**tables, **judged}, outcomes)
+    return Evaluation(build_findings(matches, judged), {**tables, **judged}, outcomes, closed)
 
 
 def complete(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
@@ -78,12 +82,19 @@ def complete(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
 
 
 def _judge(
-    rules: Sequence[Rule], frame: pl.DataFrame, outcomes: dict[str, dict[Outcome, int]]
+    rules: Sequence[Rule],
+    frame: pl.DataFrame,
+    outcomes: dict[str, dict[Outcome, int]],
+    closed: dict[str, dict[str, int]],
 ) -> list[Match]:
     found: list[Match] = []
     for rule, codes in zip(rules, outcome_codes(rules, frame), strict=True):
         counts = np.bincount(codes, minlength=len(_CODES))
         outcomes[rule.id] = {outcome: int(counts[code]) for code, outcome in enumerate(_CODES)}
+        if outcomes[rule.id][Outcome.UNINTERPRETABLE]:
+            shut = frame.select(rule.requires).filter(pl.Series(codes == _UNINTERPRETABLE))
+            counted = {gate: int((~shut[gate].fill_null(value=False)).sum()) for gate in rule.requires}
+            closed[rule.id] = {gate: count for gate, count in counted.items() if count}
         rows = np.flatnonzero(codes == _MATCHED).astype(np.int64)
         if len(rows):
             found.append(score_rows(rule, frame, rows))
