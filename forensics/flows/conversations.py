@@ -207,7 +207,7 @@ class Conversations:
 
 
 def _distinct(lo: IntArray, hi: IntArray, ports: IntArray) -> tuple[IntArray, IntArray]:
-    """First row of every distinct (lo, hi, ports), in row order, and for every row the place of its own in that list."""
+    """First row of every distinct (lo, hi, ports), in row order, and for every row the place of its own there."""
     # Rows are sorted by a 64-bit mix of the key, which is much faster than by the key; where two keys share a mix
     # (an attacker could arrange that) the rows are grouped by the key itself.
     mix = lo.astype(np.uint64) * _MIX[0] + hi.astype(np.uint64) * _MIX[1] + ports.astype(np.uint64) * _MIX[2]

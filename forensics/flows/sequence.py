@@ -231,7 +231,8 @@ class SequenceTracker:
         first = table["ack_first"][peer] - table["base_raw"][side]
         first = ((first + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)
         progress = first + table["ack_highest"][peer] - 1
-        return np.where(known, np.maximum(progress, 0), -1)
+        found: IntArray = np.where(known, np.maximum(progress, 0), -1)
+        return found
 
 
 def _unwrap(raw: IntArray, starts: IntArray, before: IntArray, begin: IntArray) -> IntArray:
