@@ -244,4 +244,5 @@ def _unwrap(raw: IntArray, starts: IntArray, before: IntArray, begin: IntArray) 
     total = np.cumsum(step)
     lengths = np.diff(np.append(starts, len(raw)))
     offset = begin - (total[starts] - step[starts])
-    return total + np.repeat(offset, lengths)
+    unwrapped: IntArray = total + np.repeat(offset, lengths)
+    return unwrapped
