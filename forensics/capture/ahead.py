@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Self, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 Item = TypeVar("Item")
+
+DEPTH: Final = 2
+"""Items drawn ahead; enough to be busy while the consumer loads its rules."""
 
 
 class _End:
@@ -21,7 +24,7 @@ class _End:
 
 
 class ReadAhead(Generic[Item]):
-    """The same items in the same order, one of them always drawn ahead in a thread of its own.
+    """The same items in the same order, drawn ahead in a thread of its own.
 
     Drawing begins at once. Reading and hashing release the interpreter, so they run beside the array code of the
     consumer. At most two items are held besides the consumer's. An error of ``items`` is raised to the consumer, after
@@ -30,7 +33,7 @@ class ReadAhead(Generic[Item]):
 
     def __init__(self, items: Iterable[Item]) -> None:
         self._items = items
-        self._line: queue.Queue[Item | _End] = queue.Queue(maxsize=1)
+        self._line: queue.Queue[Item | _End] = queue.Queue(maxsize=DEPTH)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._draw, name="read-ahead", daemon=True)
         self._thread.start()

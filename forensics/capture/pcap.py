@@ -65,27 +65,43 @@ class PcapFormat:
         """See RecordFormat.scan."""
         records: list[int] = []
         append = records.append
-        lengths = struct.Struct(self._order + "II").unpack_from
         view = data.data
-        plain = self._lengths == _LENGTHS_PLAIN
         position, damage, need = start, "", 0
-        while len(records) < limit:
-            after = position + _RECORD_LENGTH
-            if after > end:
-                need = _RECORD_LENGTH
-                break
-            caplen, wirelen = lengths(view, position + 8)
-            if not plain and (self._lengths == _LENGTHS_SWAPPED or caplen > wirelen):
-                caplen = wirelen
-            if caplen > MAX_CAPLEN:
-                damage = f"packet record at byte {base + position} claims {caplen} captured bytes"
-                break
-            after += caplen
-            if after > end:
-                need = after - position
-                break
-            append(position)
-            position = after
+        last = end - _RECORD_LENGTH
+        # The one loop over all packets of a capture: nothing in it that can stand outside.
+        if self._lengths == _LENGTHS_PLAIN:
+            captured = struct.Struct(self._order + "8xI").unpack_from
+            for _ in range(limit + 1):
+                if position > last:
+                    break
+                (caplen,) = captured(view, position)
+                append(position)
+                if caplen > MAX_CAPLEN:
+                    break
+                position += _RECORD_LENGTH + caplen
+        else:
+            both = struct.Struct(self._order + "8xII").unpack_from
+            for _ in range(limit + 1):
+                if position > last:
+                    break
+                caplen, wirelen = both(view, position)
+                if self._lengths == _LENGTHS_SWAPPED or caplen > wirelen:
+                    caplen = wirelen
+                append(position)
+                if caplen > MAX_CAPLEN:
+                    break
+                position += _RECORD_LENGTH + caplen
+        if len(records) > limit:
+            position = records[limit]
+            del records[limit:]
+        elif records and position == records[-1]:
+            damage = f"packet record at byte {base + position} claims {caplen} captured bytes"
+            records.pop()
+        elif position > end:
+            need = position - records[-1]
+            position = records.pop()
+        else:
+            need = _RECORD_LENGTH
         return Scan(self._columns(data, records), position, need, damage)
 
     def _columns(self, data: npt.NDArray[np.uint8], records: list[int]) -> Columns:

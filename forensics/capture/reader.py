@@ -153,6 +153,7 @@ class CaptureReader:
         left = self._end - self._position
         if self._eof:
             return False
+        self._stored.settle()  # the window that is used again is not the one read last
         fresh = self._windows.take(max(self._batch_bytes, self._need))
         fresh[:left] = self._data[self._position : self._end]
         self._base += self._position

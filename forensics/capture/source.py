@@ -39,7 +39,7 @@ def printable(text: str) -> str:
 class StoredBytes:
     """The file as stored; every byte that is read is hashed, large pieces on another core.
 
-    The memory handed to ``read_into`` must not be written again by anyone: it may still be being hashed.
+    The memory handed to ``read_into`` may still be being hashed; ``settle`` before writing to it again.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -91,6 +91,11 @@ class StoredBytes:
         self._hash(target[:filled])
         self.position += filled
         return filled
+
+    def settle(self) -> None:
+        """Wait until at most the piece read last is still being hashed."""
+        while len(self._hashing) > 1:
+            self._hashing.popleft().result()
 
     def finish(self) -> str:
         """Read what is left, without keeping it, and return the SHA-256 of the whole file."""

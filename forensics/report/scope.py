@@ -38,6 +38,24 @@ def closed_gates(analysis: Analysis) -> list[str]:
     return lines
 
 
+def unapplied(analysis: Analysis) -> list[str]:
+    """One sentence for each signature that could not judge some of what it speaks of, with the reasons."""
+    lines = []
+    for rule, counts in sorted(analysis.outcomes.items()):
+        unread = counts.get("uninterpretable", 0)
+        if not unread:
+            continue
+        candidates = unread + counts.get("matched", 0) + counts.get("not-matched", 0)
+        closed = analysis.closed_gates.get(rule, {})
+        reasons = "; ".join(
+            GATES[gate] + (f" ({closed[gate]:,})" if closed[gate] != unread else "")
+            for gate in GATES
+            if gate in closed
+        )
+        lines.append(f"{rule} could not judge {unread:,} of {candidates:,} candidates: {reasons}.")
+    return lines
+
+
 def untested_benign(analysis: Analysis) -> list[str]:
     """How many findings leave an innocent explanation untested or standing."""
     lines = []

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from forensics import __version__
 from forensics.report.printable import clipped
-from forensics.report.scope import closed_gates, looked_at, untested_benign
+from forensics.report.scope import closed_gates, looked_at, unapplied, untested_benign
 from forensics.report.times import to_the_ms
 from forensics.verdicts.sentences import rate
 
@@ -277,7 +277,7 @@ def _limits(analysis: Analysis, out: _Writer) -> None:
 
 def _scope(analysis: Analysis, out: _Writer) -> None:
     notes = analysis.notes
-    lines = [*closed_gates(analysis), *untested_benign(analysis)]
+    lines = [*closed_gates(analysis), *unapplied(analysis), *untested_benign(analysis)]
     if notes.truncated_packets:
         lines.append(
             f"{_number(notes.truncated_packets, 'packet')} cut short by the capture's snapshot length."
