@@ -52,7 +52,8 @@ def unapplied(analysis: Analysis) -> list[str]:
             for gate in GATES
             if gate in closed
         )
-        lines.append(f"{rule} could not judge {unread:,} of {candidates:,} candidates: {reasons}.")
+        which = f"{unread:,} of its {candidates:,} candidates" if candidates > 1 else "its only candidate"
+        lines.append(f"{rule} could not judge {which}: {reasons}.")
     return lines
 
 

@@ -20,6 +20,10 @@ MAX_FRAMES: Final = 64
 """Frames kept for one reason and for one role; a flood of resets needs no more to be shown."""
 
 
+MAX_ROWS: Final = 256
+"""Rows of one finding whose values its statements give."""
+
+
 @dataclass(frozen=True)
 class _Group:
     """Rows (as places in the match) of one rule that become one finding, in order of their first frame."""
@@ -99,7 +103,7 @@ def _groups(match: Match, places: Sequence[int], frame: pl.DataFrame) -> list[_G
 def _finding(group: _Group, frame: pl.DataFrame) -> Finding:
     match, rule = group.match, group.match.rule
     best = max(group.places, key=lambda place: (match.levels[place], match.scores[place], -place))
-    row = frame.row(int(match.rows[best]), named=True)
+    rows = {place: frame.row(int(match.rows[place]), named=True) for place in _spoken_of(group, best)}
     columns = {*rule.frames, *(name for item in rule.evidence for name in item.frames)}
     columns.update(name for item in rule.benign for name in item.frames)
     shown = frame[match.rows[list(group.places)]].select(sorted(columns))
@@ -114,10 +118,26 @@ def _finding(group: _Group, frame: pl.DataFrame) -> Finding:
         feature=group.feature,
         target=group.target,
         subjects=_subjects(rule, frame[match.rows[list(group.places)]]),
-        evidence=_evidence(group, best, row, shown),
-        benign=_benign(group, best, row, shown),
+        evidence=_evidence(group, best, rows, shown),
+        benign=_benign(group, best, rows, shown),
         frames=_frames(rule, shown),
-        notes=_notes(match, best, row),
+        notes=_notes(match, best, rows[best]),
+    )
+
+
+def _spoken_of(group: _Group, best: int) -> list[int]:
+    """The best row and the first others, whose values the statements give; the rest is counted only."""
+    return [best, *[place for place in group.places if place != best][: MAX_ROWS - 1]]
+
+
+def _where(group: _Group, holds: Sequence[bool], *, contrary: bool = False) -> str:
+    """For how many rows of the group a statement holds, where that is not for all; ``contrary``: for how many not."""
+    held, total = sum(bool(value) for value in holds), len(group.places)
+    if held == total:
+        return ""
+    things = "look-ups" if group.match.rule.table.name == DNS.name else "connections"
+    return (
+        f" (not so for {total - held} of {total} {things})" if contrary else f" ({held} of {total} {things})"
     )
 
 
@@ -148,7 +168,7 @@ def _numbers(
 
 
 def _evidence(
-    group: _Group, best: int, row: Mapping[str, object], shown: pl.DataFrame
+    group: _Group, best: int, rows: Mapping[int, Mapping[str, object]], shown: pl.DataFrame
 ) -> tuple[Evidence, ...]:
     match = group.match
     made = []
@@ -157,24 +177,40 @@ def _evidence(
         if not held[best]:
             continue
         extra = {"distinct": int(match.counts[item.id][best])} if item.id in match.counts else {}
-        frames = _numbers(shown, item.frames, [bool(held[place]) for place in group.places])
-        made.append(Evidence(item.id, item.points, item.because.fill({**row, **extra}), frames))
+        holds = [bool(held[place]) for place in group.places]
+        frames = _numbers(shown, item.frames, holds)
+        said = item.because.fill(*({**row, **extra} for place, row in rows.items() if held[place]))
+        made.append(Evidence(item.id, item.points, said + _where(group, holds), frames))
     return tuple(made)
 
 
-def _benign(group: _Group, best: int, row: Mapping[str, object], shown: pl.DataFrame) -> tuple[Benign, ...]:
+def _benign(
+    group: _Group, best: int, rows: Mapping[int, Mapping[str, object]], shown: pl.DataFrame
+) -> tuple[Benign, ...]:
+    """Each explanation as it is for the best row; where other rows differ, that is said."""
     match = group.match
     made = []
     for item in match.rule.benign:
         testable, stands = match.benign[item.id]
-        if not testable[best] and item.untested is not None:
-            made.append(Benign(item.id, "not-testable", item.untested.fill(row)))
-        elif stands[best] and item.because is not None:
-            frames = _numbers(shown, item.frames, [bool(stands[place]) for place in group.places])
-            made.append(Benign(item.id, "stands", item.because.fill(row), item.points, frames))
-        elif item.otherwise is not None:
-            made.append(Benign(item.id, "excluded", item.otherwise.fill(row)))
+        outcomes = {place: _benign_outcome(testable[place], stands[place]) for place in group.places}
+        outcome = outcomes[best]
+        statement = {"not-testable": item.untested, "stands": item.because, "excluded": item.otherwise}[
+            outcome
+        ]
+        if statement is None:
+            continue
+        alike = [outcomes[place] == outcome for place in group.places]
+        said = statement.fill(*(row for place, row in rows.items() if outcomes[place] == outcome))
+        said += _where(group, alike, contrary=True)
+        if outcome == "stands":
+            made.append(Benign(item.id, outcome, said, item.points, _numbers(shown, item.frames, alike)))
+        else:
+            made.append(Benign(item.id, outcome, said))
     return tuple(made)
+
+
+def _benign_outcome(testable: bool, stands: bool) -> str:  # noqa: FBT001 - a pair from two arrays
+    return ("stands" if stands else "excluded") if testable else "not-testable"
 
 
 def _frames(rule: Rule, shown: pl.DataFrame) -> tuple[FrameRole, ...]:

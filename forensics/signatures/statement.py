@@ -10,7 +10,7 @@ from forensics.errors import RuleError
 from forensics.signatures.source import nearest, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import yaml
 
@@ -32,10 +32,12 @@ class Statement:
     text: str
     units: tuple[tuple[str, str], ...]
 
-    def fill(self, row: Mapping[str, object]) -> str:
-        """Put the values of a row into the holes."""
+    def fill(self, *rows: Mapping[str, object]) -> str:
+        """Put the values of the rows into the holes; where they differ, the range or the first few."""
         units = dict(self.units)
-        return _HOLE.sub(lambda hole: show(row.get(hole[1]), units.get(hole[1], "")), self.text)
+        return _HOLE.sub(
+            lambda hole: show_all([row.get(hole[1]) for row in rows], units.get(hole[1], "")), self.text
+        )
 
 
 def read_statement(
@@ -70,6 +72,21 @@ def show(value: object, unit: str) -> str:
     if isinstance(value, int | float):
         return _number(value, unit)
     return plain(str(value), _MAX_VALUE)
+
+
+def show_all(values: Sequence[object], unit: str) -> str:
+    """What several rows hold, so that the sentence is true of each: ``54 to 61 ms``, ``a, b``."""
+    known = [value for value in values if value is not None]
+    numbers = [value for value in known if isinstance(value, int | float) and not isinstance(value, bool)]
+    if numbers and len(numbers) == len(values):
+        low, high = show(min(numbers), unit), show(max(numbers), unit)
+        return low if low == high else f"{low} to {high}"
+    if known and all(isinstance(value, list) for value in known):
+        merged = dict.fromkeys(item for value in known if isinstance(value, list) for item in value)
+        same = all(value == known[0] for value in known)
+        return show(known[0] if same else list(merged), unit)
+    shown = list(dict.fromkeys(show(value, unit) for value in values))
+    return ", ".join(shown[:_MAX_ITEMS]) + (", …" if len(shown) > _MAX_ITEMS else "")
 
 
 def _number(value: float, unit: str) -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 import jsonschema
 import pytest
@@ -29,6 +30,16 @@ def valid(report):
 )
 def test_every_report_fulfils_the_schema(made):
     valid(json_report(made))
+
+
+def test_the_outcomes_of_each_signature_are_counted():
+    counts = {"matched": 1, "not-matched": 2, "no-data": 4, "uninterpretable": 5}
+    report = json_report(replace(analysis(FULL), outcomes={"tls.sni.reset": counts}))
+    valid(report)
+    assert report["signatures"] == {"tls.sni.reset": counts}
+    del report["signatures"]["tls.sni.reset"]["no-data"]
+    with pytest.raises(jsonschema.ValidationError):
+        valid(report)
 
 
 def test_the_schema_is_a_schema_and_rejects_slips():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -77,3 +78,18 @@ def test_findings_without_an_app_are_shown():
     out = text(analysis(tables([{}]), finding(app=None, feature=None)), 140)
     assert "No traffic of an app" in out
     assert "F1  The capture shows" in out
+
+
+def test_signatures_that_could_not_be_applied_are_named_with_the_reason():
+    counts = {"matched": 1, "not-matched": 2, "no-data": 4, "uninterpretable": 5}
+    made = replace(
+        analysis(tables([reset()]), finding()),
+        outcomes={"tls.sni.reset": counts, "tls.sni.drop": {**counts, "uninterpretable": 0}},
+        closed_gates={"tls.sni.reset": {"start_seen": 5, "both_directions": 2}},
+    )
+    said = text(made, 200)
+    assert (
+        "tls.sni.reset could not judge 5 of its 8 candidates: the beginning of the flow is not in the capture; "
+        "only one direction was captured (2)." in said
+    )
+    assert "tls.sni.drop could" not in said

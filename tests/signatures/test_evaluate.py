@@ -11,7 +11,7 @@ from forensics.signatures.findings import MAX_FRAMES
 from forensics.signatures.load import read_rule
 from forensics.signatures.model import Outcome
 from forensics.signatures.score import level_of
-from forensics.signatures.statement import show
+from forensics.signatures.statement import show, show_all
 from tests.signatures.tables import flows, lookups
 from tests.signatures.test_load import GOOD
 
@@ -41,7 +41,15 @@ def test_the_four_outcomes(row: dict[str, Any], outcome: Outcome):
     assert counts == {other: int(other == outcome) for other in Outcome}
 
 
-def test_rows_of_one_target_are_one_finding_with_the_best_rows_words():
+def test_closed_gates_are_counted_for_each_rule():
+    both = GOOD.replace("requires: [start_seen]", "requires: [start_seen, both_directions]")
+    shut = {"start_seen": False}
+    found = evaluate(rules(both), {"flow": flows(RST, RST | shut, shut | {"both_directions": None})})
+    assert found.closed == {"test.rule": {"start_seen": 2, "both_directions": 1}}
+    assert evaluate(rules(both), {"flow": flows(RST)}).closed == {}
+
+
+def test_rows_of_one_target_are_one_finding():
     rows = (
         RST,
         RST | {"rst_to_client": 2, "rst_to_client_frames": [9, 11], "rst_seq_change": True},
@@ -50,11 +58,38 @@ def test_rows_of_one_target_are_one_finding_with_the_best_rows_words():
     one, two = evaluate(rules(GOOD), {"flow": flows(*rows)}).findings
     assert (one.id, one.score, one.level) == ("F1", 6, "likely")
     assert [subject.row for subject in one.subjects] == [0, 1]
-    assert [item.statement for item in one.evidence] == ["2 resets"]
+    assert [item.statement for item in one.evidence] == ["2 resets (1 of 2 connections)"]
     assert one.evidence[0].frames == (9, 11)
     assert [item.frame for item in one.frames] == [7, 9, 11]
     assert (two.target, two.score, two.level) == ("b.example", 1, "observed")
     assert [(item.id, item.outcome) for item in one.benign] == [("other", "excluded")]
+
+
+def test_a_statement_is_true_of_every_row_it_names():
+    change = RST | {"rst_seq_change": True}
+    rows = (change, change | {"rst_to_client": 3}, change | {"rst_to_client": 2, "server_local": True}, RST)
+    (finding,) = evaluate(rules(GOOD), {"flow": flows(*rows)}).findings
+    assert [item.statement for item in finding.evidence] == ["1 to 3 resets (3 of 4 connections)"]
+    assert [(item.outcome, item.statement) for item in finding.benign] == [
+        ("excluded", "it is not local (not so for 1 of 4 connections)")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "unit", "shown"),
+    [
+        ([54.0, 61.04], "ms", "54.0 ms to 61.0 ms"),
+        ([54.01, 54.02], "ms", "54.0 ms"),
+        (["a", "b", "a"], "", "a, b"),
+        ([None, 3], "", "none, 3"),
+        ([True, False], "", "yes, no"),
+        ([["a", "b"], ["b", "c"]], "", "a, b, c"),
+        ([[9, 9], [9, 9]], "", "9, 9"),
+        ([list(range(20)), [1]], "", "0, 1, 2, 3, 4, 5, 6, 7, …"),
+    ],
+)
+def test_values_of_several_rows(values: list[object], unit: str, shown: str):
+    assert show_all(values, unit) == shown
 
 
 def test_an_explanation_that_stands_takes_points():
