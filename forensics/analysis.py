@@ -70,7 +70,9 @@ def analyze_capture(
     first_time: int | None = None
     last_time: int | None = None
     limits_of_batch = {
-        name: value for name, value in (("batch_bytes", batch_bytes), ("batch_packets", batch_packets)) if value
+        name: value
+        for name, value in (("batch_bytes", batch_bytes), ("batch_packets", batch_packets))
+        if value
     }
     with (
         open_capture(path, **limits_of_batch) as reader,

@@ -9,8 +9,8 @@ import numpy as np
 from forensics.capture.batch import Batch, CaptureNotes
 from forensics.capture.pcap import HEADER_LENGTH, PcapFormat, is_pcap
 from forensics.capture.pcapng import PcapngFormat, is_pcapng
-from forensics.capture.windows import Windows
 from forensics.capture.source import ByteSource, GzipBytes, StoredBytes, is_gzip
+from forensics.capture.windows import Windows
 from forensics.errors import CaptureError
 
 if TYPE_CHECKING:

@@ -34,17 +34,19 @@ class Conversations:
     def __init__(self) -> None:
         self._tuples: dict[tuple[int, int, int], int] = {}
         self._tuple_state = GrowingColumns({"flow": (np.int64, _UNSET)})
-        self.flows = GrowingColumns({
-            "proto": (np.uint8, 0),
-            "stream": (np.int64, 0),
-            "lo": (np.int64, 0),
-            "hi": (np.int64, 0),
-            "lo_port": (np.int64, 0),
-            "hi_port": (np.int64, 0),
-            # initial sequence number of each side as Wireshark derives it; -1 while unknown
-            "base0": (np.int64, _UNSET),
-            "base1": (np.int64, _UNSET),
-        })
+        self.flows = GrowingColumns(
+            {
+                "proto": (np.uint8, 0),
+                "stream": (np.int64, 0),
+                "lo": (np.int64, 0),
+                "hi": (np.int64, 0),
+                "lo_port": (np.int64, 0),
+                "hi_port": (np.int64, 0),
+                # initial sequence number of each side as Wireshark derives it; -1 while unknown
+                "base0": (np.int64, _UNSET),
+                "base1": (np.int64, _UNSET),
+            }
+        )
         self._streams = {TCP: 0, 17: 0}
 
     def assign(self, packets: pl.DataFrame) -> tuple[IntArray, npt.NDArray[np.int8]]:
@@ -53,7 +55,10 @@ class Conversations:
         ``packets`` has PACKET_SCHEMA and is in frame order. Flow numbers count up from 0 over the whole capture.
         """
         src, dst = packets["src"].to_numpy(), packets["dst"].to_numpy()
-        sport, dport = packets["sport"].to_numpy().astype(np.int64), packets["dport"].to_numpy().astype(np.int64)
+        sport, dport = (
+            packets["sport"].to_numpy().astype(np.int64),
+            packets["dport"].to_numpy().astype(np.int64),
+        )
         proto = packets["proto"].to_numpy()
         swapped = (src > dst) | ((src == dst) & (sport > dport))
         side = swapped.astype(np.int8)
@@ -83,7 +88,9 @@ class Conversations:
         np.maximum.at(self._tuple_state["flow"], tuples[opened], first_flow + np.arange(len(opened)))
         return flow, side
 
-    def learn_bases(self, fs: IntArray, frame: IntArray, seq: IntArray, ack: IntArray, flags: IntArray) -> None:
+    def learn_bases(
+        self, fs: IntArray, frame: IntArray, seq: IntArray, ack: IntArray, flags: IntArray
+    ) -> None:
         """Remember the initial sequence numbers of conversations; packets sorted by (flow, side, frame).
 
         ``fs`` is 2 × flow + side. Takes TCP packets only, without those quoted by ICMP.
@@ -120,7 +127,9 @@ class Conversations:
         known = self._tuples
         numbers = np.empty(len(first), dtype=np.int64)
         fresh = []
-        for place, key in enumerate(zip(lo[first].tolist(), hi[first].tolist(), ports[first].tolist(), strict=True)):
+        for place, key in enumerate(
+            zip(lo[first].tolist(), hi[first].tolist(), ports[first].tolist(), strict=True)
+        ):
             number = known.get(key)
             if number is None:
                 number = known[key] = len(known)
@@ -147,8 +156,15 @@ class Conversations:
         current = self._tuple_state["flow"]
         base0, base1 = self.flows["base0"], self.flows["base1"]
         columns = zip(
-            rows.tolist(), tuples[rows].tolist(), side[rows].tolist(), flags[rows].tolist(), seq[rows].tolist(),
-            ack[rows].tolist(), is_tcp[rows].tolist(), starts[rows].tolist(), strict=True,
+            rows.tolist(),
+            tuples[rows].tolist(),
+            side[rows].tolist(),
+            flags[rows].tolist(),
+            seq[rows].tolist(),
+            ack[rows].tolist(),
+            is_tcp[rows].tolist(),
+            starts[rows].tolist(),
+            strict=True,
         )
         for row, pair, sender, flag, number, acked, counts, first in columns:
             base = bases.get(pair)
@@ -214,8 +230,12 @@ def _distinct(lo: IntArray, hi: IntArray, ports: IntArray) -> tuple[IntArray, In
     mix ^= mix >> np.uint64(29)
     _, first, which = np.unique(mix, return_index=True, return_inverse=True)
     own = first[which]
-    if not (np.array_equal(lo[own], lo) and np.array_equal(hi[own], hi) and np.array_equal(ports[own], ports)):
-        _, first, which = np.unique(np.stack([lo, hi, ports], axis=1), axis=0, return_index=True, return_inverse=True)
+    if not (
+        np.array_equal(lo[own], lo) and np.array_equal(hi[own], hi) and np.array_equal(ports[own], ports)
+    ):
+        _, first, which = np.unique(
+            np.stack([lo, hi, ports], axis=1), axis=0, return_index=True, return_inverse=True
+        )
         which = which.reshape(-1)
     order = np.argsort(first)
     rank = np.empty_like(order)

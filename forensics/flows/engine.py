@@ -21,7 +21,16 @@ RST: Final = 0x04
 ACK: Final = 0x10
 
 _CARRIED: Final = (
-    "frame", "time", "ttl", "ipid", "df", "ip_bytes", "flags", "window", "payload_len", "payload_offset",
+    "frame",
+    "time",
+    "ttl",
+    "ipid",
+    "df",
+    "ip_bytes",
+    "flags",
+    "window",
+    "payload_len",
+    "payload_offset",
     "payload_captured",
 )
 
@@ -90,50 +99,57 @@ class FlowEngine:
         self.conversations = Conversations()
         self.sequence = SequenceTracker()
         self._ttls: list[pl.DataFrame] = []
-        self.flows = GrowingColumns({
-            "packets": (np.int64, 0),
-            "first_frame": (np.int64, NEVER),
-            "last_frame": (np.int64, -1),
-            "first_time": (np.int64, NEVER),
-            "last_time": (np.int64, 0),
-            "origin": (np.int64, -1),  # time of the first frame; not the earliest where the clock stepped back
-            "v6": (np.int8, 0),
-            "icmp_frame": (np.int64, NEVER),
-            "icmp_type": (np.int16, -1),
-            "icmp_code": (np.int16, -1),
-            "syn_ack_side": (np.int8, -1),
-            "syn_ack_frame": (np.int64, NEVER),
-            "syn_ack_time": (np.int64, 0),
-            "shake_ack_frame": (np.int64, NEVER),
-            "shake_ack_time": (np.int64, 0),
-        })
-        self.sides = GrowingColumns({
-            "packets": (np.int64, 0),
-            "first_frame": (np.int64, NEVER),
-            "ip_bytes": (np.int64, 0),
-            "payload": (np.int64, 0),
-            "data_packets": (np.int64, 0),
-            "first_time": (np.int64, NEVER),
-            "last_time": (np.int64, 0),
-            "last_frame": (np.int64, -1),
-            "syn_count": (np.int64, 0),
-            "syn_last_frame": (np.int64, -1),
-            "syn_first_time": (np.int64, NEVER),
-            "syn_last_time": (np.int64, 0),
-            "syn_time_before_syn_ack": (np.int64, -1),
-            "rst_count": (np.int64, 0),
-            "rst_ack_count": (np.int64, 0),
-            "retransmissions": (np.int64, 0),
-            "out_of_order": (np.int64, 0),
-            "zero_windows": (np.int64, 0),
-            "ipids": (np.int64, 0),
-            "ipid_zero": (np.int64, 0),
-            "ipid_steps": (np.int64, 0),
-            "ipid_same": (np.int64, 0),
-            "ipid_near": (np.int64, 0),
-            "ipid_last": (np.int64, -1),
-            **{f"first_{letter}": (np.int64, NEVER) for letter in LETTERS},
-        })
+        self.flows = GrowingColumns(
+            {
+                "packets": (np.int64, 0),
+                "first_frame": (np.int64, NEVER),
+                "last_frame": (np.int64, -1),
+                "first_time": (np.int64, NEVER),
+                "last_time": (np.int64, 0),
+                "origin": (
+                    np.int64,
+                    -1,
+                ),  # time of the first frame; not the earliest where the clock stepped back
+                "v6": (np.int8, 0),
+                "icmp_frame": (np.int64, NEVER),
+                "icmp_type": (np.int16, -1),
+                "icmp_code": (np.int16, -1),
+                "syn_ack_side": (np.int8, -1),
+                "syn_ack_frame": (np.int64, NEVER),
+                "syn_ack_time": (np.int64, 0),
+                "shake_ack_frame": (np.int64, NEVER),
+                "shake_ack_time": (np.int64, 0),
+            }
+        )
+        self.sides = GrowingColumns(
+            {
+                "packets": (np.int64, 0),
+                "first_frame": (np.int64, NEVER),
+                "ip_bytes": (np.int64, 0),
+                "payload": (np.int64, 0),
+                "data_packets": (np.int64, 0),
+                "first_time": (np.int64, NEVER),
+                "last_time": (np.int64, 0),
+                "last_frame": (np.int64, -1),
+                "syn_count": (np.int64, 0),
+                "syn_last_frame": (np.int64, -1),
+                "syn_first_time": (np.int64, NEVER),
+                "syn_last_time": (np.int64, 0),
+                "syn_time_before_syn_ack": (np.int64, -1),
+                "rst_count": (np.int64, 0),
+                "rst_ack_count": (np.int64, 0),
+                "retransmissions": (np.int64, 0),
+                "out_of_order": (np.int64, 0),
+                "zero_windows": (np.int64, 0),
+                "ipids": (np.int64, 0),
+                "ipid_zero": (np.int64, 0),
+                "ipid_steps": (np.int64, 0),
+                "ipid_same": (np.int64, 0),
+                "ipid_near": (np.int64, 0),
+                "ipid_last": (np.int64, -1),
+                **{f"first_{letter}": (np.int64, NEVER) for letter in LETTERS},
+            }
+        )
 
     def add(self, packets: pl.DataFrame) -> FlowBatch:
         """Take in the packet table of one batch (PACKET_SCHEMA, frame order)."""
@@ -177,17 +193,30 @@ class FlowEngine:
         self.flows["v6"][flow[order]] = (packets["src"].to_numpy()[order] >> 32 != 0).astype(np.int8)
         segments = np.flatnonzero(tcp)
         self.conversations.learn_bases(
-            fs[segments], column["frame"][segments], column["seq"][segments], column["ack"][segments],
+            fs[segments],
+            column["frame"][segments],
+            column["seq"][segments],
+            column["ack"][segments],
             column["flags"][segments].astype(np.int64),
         )
         sent = _Sent(flow[order], side[order], fs, tcp, column)
         self._handshake(sent)
         found = self.sequence.track(fs, tcp, column, self._reorder_limit(fs, column["frame"]))
         return FlowBatch(
-            flow=sent.flow, side=sent.side, fs=fs, starts=starts, start_of=start_of, tcp=tcp, column=column,
-            rel=found.rel, highest=found.highest, new_ack=found.new_ack,
-            retransmission=found.retransmission, out_of_order=found.out_of_order,
-            ipid_before=self._number_habits(fs, column), flow_by_frame=flow,
+            flow=sent.flow,
+            side=sent.side,
+            fs=fs,
+            starts=starts,
+            start_of=start_of,
+            tcp=tcp,
+            column=column,
+            rel=found.rel,
+            highest=found.highest,
+            new_ack=found.new_ack,
+            retransmission=found.retransmission,
+            out_of_order=found.out_of_order,
+            ipid_before=self._number_habits(fs, column),
+            flow_by_frame=flow,
         )
 
     def _reorder_limit(self, fs: IntArray, frame: IntArray) -> IntArray:
@@ -262,8 +291,14 @@ class FlowEngine:
         table["syn_first_time"][fs] = np.minimum(table["syn_first_time"][fs], earliest)
         pure_ack = batch.tcp & ((flags & (SYN | FIN | RST | ACK)) == ACK) & (payload == 0)
         marks = {
-            "S": plain_syn, "H": syn_ack, "A": pure_ack, "D": data, "F": batch.tcp & ((flags & FIN) != 0), "R": rst,
-            "T": batch.retransmission, "W": zero_window,
+            "S": plain_syn,
+            "H": syn_ack,
+            "A": pure_ack,
+            "D": data,
+            "F": batch.tcp & ((flags & FIN) != 0),
+            "R": rst,
+            "T": batch.retransmission,
+            "W": zero_window,
         }
         for letter, mark in marks.items():
             name = f"first_{letter}"
@@ -272,7 +307,11 @@ class FlowEngine:
 
     def _count_ttls(self, batch: FlowBatch) -> None:
         rows = np.flatnonzero((batch.column["flags"] & RST) == 0)
-        key = (batch.fs[rows] << 9) | (batch.column["ttl"][rows].astype(np.int64) << 1) | batch.column["df"][rows]
+        key = (
+            (batch.fs[rows] << 9)
+            | (batch.column["ttl"][rows].astype(np.int64) << 1)
+            | batch.column["df"][rows]
+        )
         values, counts = np.unique(key, return_counts=True)
         self._ttls.append(pl.DataFrame({"key": values, "packets": counts.astype(np.int64)}))
         if len(self._ttls) > _MERGE_AFTER:

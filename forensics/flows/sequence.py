@@ -45,17 +45,19 @@ class SequenceTracker:
     """
 
     def __init__(self) -> None:
-        self.sides = GrowingColumns({
-            "seq_raw": (np.int64, -1),  # last raw number; -1: none yet
-            "seq_rel": (np.int64, 0),
-            "base_raw": (np.int64, -1),  # raw number of relative 0
-            "highest": (np.int64, -1),  # highest relative end; -1: none yet
-            "syn_seen": (np.bool_, 0),
-            "ack_raw": (np.int64, -1),
-            "ack_rel": (np.int64, 0),
-            "ack_first": (np.int64, -1),  # raw value of the first ACK
-            "ack_highest": (np.int64, -1),  # highest ACK, relative to the first
-        })
+        self.sides = GrowingColumns(
+            {
+                "seq_raw": (np.int64, -1),  # last raw number; -1: none yet
+                "seq_rel": (np.int64, 0),
+                "base_raw": (np.int64, -1),  # raw number of relative 0
+                "highest": (np.int64, -1),  # highest relative end; -1: none yet
+                "syn_seen": (np.bool_, 0),
+                "ack_raw": (np.int64, -1),
+                "ack_rel": (np.int64, 0),
+                "ack_first": (np.int64, -1),  # raw value of the first ACK
+                "ack_highest": (np.int64, -1),  # highest ACK, relative to the first
+            }
+        )
         # highest end and time after each of the last packets of every sender, to date gaps from earlier batches
         self._tail_end = np.full((0, _TAIL), -_LANE, dtype=np.int64)
         self._tail_time = np.zeros((0, _TAIL), dtype=np.int64)
@@ -134,7 +136,9 @@ class SequenceTracker:
 
         occupies = (payload > 0) | syn | ((flags & FIN) != 0)
         # RFC 9293 3.8.4: a keep-alive repeats one byte before the next expected; it is no loss.
-        keep_alive = (payload <= 1) & ~syn & ((flags & FIN) == 0) & (rel == highest - 1) & (rel + payload <= highest)
+        keep_alive = (
+            (payload <= 1) & ~syn & ((flags & FIN) == 0) & (rel == highest - 1) & (rel + payload <= highest)
+        )
         repeats = occupies & (highest >= 0) & (rel < highest) & ~keep_alive
         rel_out, highest_out, ends_out, again, late = out
         rel_out[rows] = rel

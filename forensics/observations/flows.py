@@ -12,8 +12,8 @@ from forensics.flows.arrays import NEVER, IntArray
 from forensics.flows.engine import LETTERS
 from forensics.observations.dictionary import FLOW
 from forensics.observations.rates import rate_columns
-from forensics.observations.series import at_rows, int_lists, known_frames, text_lists, where_known
 from forensics.observations.reset_table import Sides, flow_reset_columns, reset_table
+from forensics.observations.series import at_rows, int_lists, known_frames, text_lists, where_known
 
 if TYPE_CHECKING:
     from forensics.decode.addresses import AddressBook
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 TCP: Final = 6
 INITIAL_TTLS: Final = (32, 64, 128, 255)
 """Initial TTLs of the operating systems in use; a packet that carries one has passed no router."""
-SERVICE_PORTS: Final = frozenset({1194, 1723, 1935, 3128, 3478, 4244, 5060, 5222, 5223, 5228, 5242, 8008, 8080, 8443})
+SERVICE_PORTS: Final = frozenset(
+    {1194, 1723, 1935, 3128, 3478, 4244, 5060, 5222, 5223, 5228, 5242, 8008, 8080, 8443}
+)
 """Ports above 1023 on which servers are found; used only where nothing else tells client from server."""
 
 _MS: Final = 1e6
@@ -52,7 +54,12 @@ def build_flows(collected: Collected) -> tuple[pl.DataFrame, pl.DataFrame]:
     engine = collected.engine
     rows = np.flatnonzero(engine.flows.column("packets") > 0)
     rows = rows[np.argsort(engine.flows["first_frame"][rows], kind="stable")]
-    for table in (collected.tls.flows, collected.tls.sides, collected.resets.sides, collected.throughput.sides):
+    for table in (
+        collected.tls.flows,
+        collected.tls.sides,
+        collected.resets.sides,
+        collected.throughput.sides,
+    ):
         table.grow_to(2 * engine.flows.rows)
     engine.sequence.sides.grow_to(2 * engine.flows.rows)
     client_side, basis = _roles(collected, rows)
@@ -78,8 +85,16 @@ def build_flows(collected: Collected) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 def _conform(flows: pl.DataFrame) -> pl.DataFrame:
     """All columns of the dictionary, in its order and types; what later rooms fill is null, counts are 0."""
-    counted = {"name_attempts", "name_ok", "name_reset", "name_silent", "endpoint_other_names_ok", "others_answered",
-               "others_failed", "endpoint_answered"}
+    counted = {
+        "name_attempts",
+        "name_ok",
+        "name_reset",
+        "name_silent",
+        "endpoint_other_names_ok",
+        "others_answered",
+        "others_failed",
+        "endpoint_answered",
+    }
     missing = [
         pl.lit(0 if column.name in counted else False if column.name == "address_forged" else None)
         .cast(column.dtype)
@@ -107,7 +122,9 @@ def _roles(collected: Collected, rows: IntArray) -> tuple[IntArray, list[str]]:
     first = (speaks[1] < speaks[0]).astype(np.int64)
     by_syn = (syn[0] != NEVER) | (syn[1] != NEVER) | (answered >= 0)
     side = np.where(
-        (syn[0] != NEVER) | (syn[1] != NEVER), (syn[1] < syn[0]).astype(np.int64), np.where(answered >= 0, 1 - answered, first)
+        (syn[0] != NEVER) | (syn[1] != NEVER),
+        (syn[1] < syn[0]).astype(np.int64),
+        np.where(answered >= 0, 1 - answered, first),
     )
     spoken = ~by_syn & (hello >= 0)
     side = np.where(spoken, hello, side)
@@ -154,11 +171,15 @@ def _handshake(collected: Collected, sides: Sides) -> dict[str, Any]:
     tcp = engine.conversations.flows["proto"][sides.flow] == TCP
     syn_ack = engine.flows["syn_ack_frame"][sides.flow]
     syn_time = table["syn_time_before_syn_ack"][sides.client]
-    answered = (syn_ack != NEVER) & (syn_time >= 0) & (engine.flows["syn_ack_side"][sides.flow] == sides.server % 2)
+    answered = (
+        (syn_ack != NEVER) & (syn_time >= 0) & (engine.flows["syn_ack_side"][sides.flow] == sides.server % 2)
+    )
     shaken = answered & (engine.flows["shake_ack_frame"][sides.flow] != NEVER)
     count = table["syn_count"][sides.client]
     data_client, data_server = table["first_D"][sides.client], table["first_D"][sides.server]
-    established = (engine.flows["shake_ack_frame"][sides.flow] != NEVER) | (table["first_A"][sides.client] != NEVER)
+    established = (engine.flows["shake_ack_frame"][sides.flow] != NEVER) | (
+        table["first_A"][sides.client] != NEVER
+    )
     stage = np.select(
         [data_server != NEVER, data_client != NEVER, established, syn_ack != NEVER],
         ["server-data", "client-data", "established", "syn-ack"],
@@ -171,10 +192,14 @@ def _handshake(collected: Collected, sides: Sides) -> dict[str, Any]:
         "syn_frame": known_frames(table["first_S"][sides.client]),
         "last_syn_frame": known_frames(table["syn_last_frame"][sides.client]),
         "syn_count": count,
-        "syn_span_ms": where_known((table["syn_last_time"][sides.client] - table["syn_first_time"][sides.client]) / _MS, count > 0),
+        "syn_span_ms": where_known(
+            (table["syn_last_time"][sides.client] - table["syn_first_time"][sides.client]) / _MS, count > 0
+        ),
         "syn_ack_frame": known_frames(syn_ack),
         "syn_rtt_ms": where_known((engine.flows["syn_ack_time"][sides.flow] - syn_time) / _MS, answered),
-        "handshake_rtt_ms": where_known((engine.flows["shake_ack_time"][sides.flow] - syn_time) / _MS, shaken),
+        "handshake_rtt_ms": where_known(
+            (engine.flows["shake_ack_time"][sides.flow] - syn_time) / _MS, shaken
+        ),
     }
 
 
@@ -185,8 +210,13 @@ def _traffic(collected: Collected, sides: Sides) -> dict[str, Any]:
     unseen = np.zeros(len(sides.flow), dtype=np.bool_)
     for word, mine in (("to_server", sides.client), ("to_client", sides.server)):
         for name, source in (
-            ("packets", "packets"), ("bytes", "payload"), ("ip_bytes", "ip_bytes"), ("rst", "rst_count"),
-            ("retransmissions", "retransmissions"), ("out_of_order", "out_of_order"), ("zero_windows", "zero_windows"),
+            ("packets", "packets"),
+            ("bytes", "payload"),
+            ("ip_bytes", "ip_bytes"),
+            ("rst", "rst_count"),
+            ("retransmissions", "retransmissions"),
+            ("out_of_order", "out_of_order"),
+            ("zero_windows", "zero_windows"),
         ):
             columns[f"{name}_{word}"] = table[source][mine]
         columns[f"fin_{word}_frame"] = known_frames(table["first_F"][mine])
@@ -194,10 +224,14 @@ def _traffic(collected: Collected, sides: Sides) -> dict[str, Any]:
         acked = sequence.acknowledged(mine)
         sent = sequence.sides["highest"][mine] - 1
         fin = (table["first_F"][mine] != NEVER).astype(np.int64)
-        columns[f"acked_{word}"] = where_known(np.where(acked >= sent, np.maximum(acked - fin, 0), acked), acked >= 0)
+        columns[f"acked_{word}"] = where_known(
+            np.where(acked >= sent, np.maximum(acked - fin, 0), acked), acked >= 0
+        )
         # One byte more than was seen is a FIN or a keep-alive; more than a hundredth is capture loss.
         unseen |= (sequence.sides["highest"][mine] >= 0) & (acked - sent > np.maximum(acked // 100, 1))
-        columns[f"{'client' if word == 'to_server' else 'server'}_first_bytes"] = collected.tls.first_hex(mine)
+        columns[f"{'client' if word == 'to_server' else 'server'}_first_bytes"] = collected.tls.first_hex(
+            mine
+        )
     columns["complete_capture"] = ~unseen
     place = pl.DataFrame({"fs": sides.client, "other": sides.server})
     for name, key in (("client_local", "fs"), ("server_local", "other")):
@@ -227,12 +261,16 @@ def _tls(collected: Collected, sides: Sides) -> dict[str, Any]:
     last_client = collected.engine.sides["last_time"][sides.client]
     server_last = collected.engine.sides["last_time"][sides.server]
     client_first = collected.engine.sides["first_time"][sides.client]
-    began = np.where(known, tls.flows["hello_time"][sides.flow], collected.engine.sides["syn_first_time"][sides.client])
+    began = np.where(
+        known, tls.flows["hello_time"][sides.flow], collected.engine.sides["syn_first_time"][sides.client]
+    )
     heard = collected.engine.sides["packets"][sides.server] > 0
     sent = collected.engine.sides["packets"][sides.client] > 0
     since = np.where(heard, server_last, client_first)
     again = {
-        row: resets.again_frames[side] for row, side in enumerate(sides.client.tolist()) if side in resets.again_frames
+        row: resets.again_frames[side]
+        for row, side in enumerate(sides.client.tolist())
+        if side in resets.again_frames
     }
     return {
         "tls_client_hello": known,
@@ -258,16 +296,20 @@ def _tls(collected: Collected, sides: Sides) -> dict[str, Any]:
         "to_client_packets_after_hello": where_known(resets.sides["hello_packets"][sides.server], known),
         "to_client_bytes_after_hello": where_known(resets.sides["hello_bytes"][sides.server], known),
         "waited_ms": where_known((last_client - began) / _MS, sent & (began != NEVER)),
-        "silent_ms": where_known((collected.engine.flows["last_time"][sides.flow] - since) / _MS, sent | heard),
+        "silent_ms": where_known(
+            (collected.engine.flows["last_time"][sides.flow] - since) / _MS, sent | heard
+        ),
     }
 
 
 def _both_directions(columns: dict[str, Any]) -> pl.Series:
     """Both directions in the flow itself, or in another flow of the same client."""
-    table = pl.DataFrame({
-        "client": columns["client"],
-        "both": (columns["packets_to_server"] > 0) & (columns["packets_to_client"] > 0),
-    })
+    table = pl.DataFrame(
+        {
+            "client": columns["client"],
+            "both": (columns["packets_to_server"] > 0) & (columns["packets_to_client"] > 0),
+        }
+    )
     return table.select(pl.col("both").any().over("client")).to_series()
 
 

@@ -19,9 +19,16 @@ _MS: Final = 1e6
 _SECOND: Final = 1_000_000_000
 
 _SCHEMA: Final = {
-    "flow": pl.Int64, "goodput_bps": pl.Float64, "loss_ratio": pl.Float64, "burst_bytes": pl.Int64,
-    "first_loss_frame": pl.Int64, "last_loss_frame": pl.Int64, "loss_span_ms": pl.Float64,
-    "steady_rate_bps": pl.Float64, "steady_spread": pl.Float64, "loss_windows": pl.Float64,
+    "flow": pl.Int64,
+    "goodput_bps": pl.Float64,
+    "loss_ratio": pl.Float64,
+    "burst_bytes": pl.Int64,
+    "first_loss_frame": pl.Int64,
+    "last_loss_frame": pl.Int64,
+    "loss_span_ms": pl.Float64,
+    "steady_rate_bps": pl.Float64,
+    "steady_spread": pl.Float64,
+    "loss_windows": pl.Float64,
     "rate_before_loss_bps": pl.Float64,
 }
 
@@ -34,17 +41,34 @@ def rate_columns(collector: ThroughputCollector, engine: FlowEngine, sides: Side
         return pl.DataFrame(schema=_SCHEMA)
     fs = sides.server[rows]
     rtt = engine.handshake_rtt(fs >> 1)
-    frame = pl.DataFrame({
-        "flow": rows,
-        "fs": fs,
-        "origin": engine.flows["origin"][fs >> 1],
-        "width": np.maximum(_SECOND, 10 * np.maximum(rtt, 0)) // BIN_NS,
-        **{name: table[name][fs] for name in (
-            "first_time", "last_time", "segments", "losses", "progress", "carried", "repeated",
-            "first_loss_frame", "first_loss_time", "first_loss_carried", "first_loss_repeated",
-            "last_loss_frame", "last_loss_time", "last_loss_carried", "last_loss_repeated",
-        )},
-    }).with_columns(
+    frame = pl.DataFrame(
+        {
+            "flow": rows,
+            "fs": fs,
+            "origin": engine.flows["origin"][fs >> 1],
+            "width": np.maximum(_SECOND, 10 * np.maximum(rtt, 0)) // BIN_NS,
+            **{
+                name: table[name][fs]
+                for name in (
+                    "first_time",
+                    "last_time",
+                    "segments",
+                    "losses",
+                    "progress",
+                    "carried",
+                    "repeated",
+                    "first_loss_frame",
+                    "first_loss_time",
+                    "first_loss_carried",
+                    "first_loss_repeated",
+                    "last_loss_frame",
+                    "last_loss_time",
+                    "last_loss_carried",
+                    "last_loss_repeated",
+                )
+            },
+        }
+    ).with_columns(
         # Near the server the lost original was captured too, so a retransmission brings nothing new; near the client
         # it fills a hole. Which of the two: whether more was carried than the sequence numbers account for.
         (pl.col("carried") - pl.col("progress") > pl.col("repeated") * 0.5).alias("originals_seen")
@@ -81,9 +105,8 @@ def rate_columns(collector: ThroughputCollector, engine: FlowEngine, sides: Side
         .alias("rate_before_loss_bps"),
     )
     steady = _windows(collector, frame.filter(lost))
-    return (
-        frame.join(steady, on="fs", how="left", maintain_order="left")
-        .select(pl.col(name).cast(dtype) for name, dtype in _SCHEMA.items())
+    return frame.join(steady, on="fs", how="left", maintain_order="left").select(
+        pl.col(name).cast(dtype) for name, dtype in _SCHEMA.items()
     )
 
 
@@ -114,11 +137,19 @@ def _windows(collector: ThroughputCollector, frame: pl.DataFrame) -> pl.DataFram
     )
     grid = whole.select("fs", pl.int_ranges(0, pl.col("count")).alias("window")).explode("window")
     # A window without data is a window at rate 0: stop-and-go is not steady.
-    full = grid.join(sums, on=["fs", "window"], how="left").with_columns(pl.col("bytes", "losses").fill_null(0))
-    return full.group_by("fs").agg(
-        (
-            (pl.col("bytes").quantile(0.9, "linear") - pl.col("bytes").quantile(0.1, "linear"))
-            / pl.col("bytes").median()
-        ).alias("steady_spread"),
-        (pl.col("losses") > 0).mean().alias("loss_windows"),
-    ).with_columns(pl.when(pl.col("steady_spread").is_finite()).then("steady_spread").alias("steady_spread"))
+    full = grid.join(sums, on=["fs", "window"], how="left").with_columns(
+        pl.col("bytes", "losses").fill_null(0)
+    )
+    return (
+        full.group_by("fs")
+        .agg(
+            (
+                (pl.col("bytes").quantile(0.9, "linear") - pl.col("bytes").quantile(0.1, "linear"))
+                / pl.col("bytes").median()
+            ).alias("steady_spread"),
+            (pl.col("losses") > 0).mean().alias("loss_windows"),
+        )
+        .with_columns(
+            pl.when(pl.col("steady_spread").is_finite()).then("steady_spread").alias("steady_spread")
+        )
+    )

@@ -53,17 +53,21 @@ def reset_table(
     """The reset table of the dictionary, in frame order; ``kept`` ends with FlowEngine.ttl_habits()."""
     resets, engine, ttl_habits = kept
     rows = np.arange(len(sides.flow))
-    owners = pl.concat([
-        pl.DataFrame({
-            "fs": mine,
-            "flow": rows,
-            "stream": engine.conversations.flows["stream"][sides.flow],
-            "rtt": handshake_rtt_ms,
-            "packets_after": resets.sides["after_any"][mine],
-            "ipid_class": ipid_classes(engine, mine),
-        }).with_columns(pl.lit(word).alias("direction"))
-        for word, mine in (("to_server", sides.client), ("to_client", sides.server))
-    ])
+    owners = pl.concat(
+        [
+            pl.DataFrame(
+                {
+                    "fs": mine,
+                    "flow": rows,
+                    "stream": engine.conversations.flows["stream"][sides.flow],
+                    "rtt": handshake_rtt_ms,
+                    "packets_after": resets.sides["after_any"][mine],
+                    "ipid_class": ipid_classes(engine, mine),
+                }
+            ).with_columns(pl.lit(word).alias("direction"))
+            for word, mine in (("to_server", sides.client), ("to_client", sides.server))
+        ]
+    )
     habits = ttl_habits.select(
         "fs",
         pl.col("ttl").alias("ttl_baseline"),
@@ -101,66 +105,86 @@ def flow_reset_columns(
     rows = np.arange(len(sides.flow))
     first = {word: engine.sides["first_R"][mine] for word, mine in (("s", sides.client), ("c", sides.server))}
     hit = first["c"] != NEVER
-    base = pl.DataFrame({
-        "flow": rows,
-        "_first": pl.Series(first["c"]).set(pl.Series(~hit), None),
-        "_own": first["s"],
-        "_fin_s": engine.sides["first_F"][sides.client],
-        "_fin_c": engine.sides["first_F"][sides.server],
-        "_syn_ack": engine.flows["syn_ack_frame"][sides.flow],
-        "_hello_frame": columns["tls_client_hello_frame"],
-        "_hello_time": hello_time,
-        "_alert": pl.DataFrame({
-            "a": columns["tls_alert_to_client_frame"], "b": columns["tls_alert_to_server_frame"],
-        }).select(pl.min_horizontal("a", "b")).to_series(),
-        "_rtt": columns["handshake_rtt_ms"],
-        "rst_ack_to_client": engine.sides["rst_ack_count"][sides.server],
-        "server_ipid_class": ipid_classes(engine, sides.server),
-        "to_client_packets_after_rst": resets.sides["after_packets"][sides.server],
-        "to_client_data_after_rst": resets.sides["after_data"][sides.server],
-        "after_rst_frames": int_lists(
-            len(rows),
-            {row: resets.after_frames[s] for row, s in enumerate(sides.server.tolist()) if s in resets.after_frames},
-        ),
-        "_fs": sides.server,
-    }).join(
+    base = pl.DataFrame(
+        {
+            "flow": rows,
+            "_first": pl.Series(first["c"]).set(pl.Series(~hit), None),
+            "_own": first["s"],
+            "_fin_s": engine.sides["first_F"][sides.client],
+            "_fin_c": engine.sides["first_F"][sides.server],
+            "_syn_ack": engine.flows["syn_ack_frame"][sides.flow],
+            "_hello_frame": columns["tls_client_hello_frame"],
+            "_hello_time": hello_time,
+            "_alert": pl.DataFrame(
+                {
+                    "a": columns["tls_alert_to_client_frame"],
+                    "b": columns["tls_alert_to_server_frame"],
+                }
+            )
+            .select(pl.min_horizontal("a", "b"))
+            .to_series(),
+            "_rtt": columns["handshake_rtt_ms"],
+            "rst_ack_to_client": engine.sides["rst_ack_count"][sides.server],
+            "server_ipid_class": ipid_classes(engine, sides.server),
+            "to_client_packets_after_rst": resets.sides["after_packets"][sides.server],
+            "to_client_data_after_rst": resets.sides["after_data"][sides.server],
+            "after_rst_frames": int_lists(
+                len(rows),
+                {
+                    row: resets.after_frames[s]
+                    for row, s in enumerate(sides.server.tolist())
+                    if s in resets.after_frames
+                },
+            ),
+            "_fs": sides.server,
+        }
+    ).join(
         ttl_habits.select(
             "fs", pl.col("ttl").alias("server_ttl"), pl.col("ttl_packets").alias("server_ttl_packets")
         ),
-        left_on="_fs", right_on="fs", how="left", maintain_order="left",
+        left_on="_fs",
+        right_on="fs",
+        how="left",
+        maintain_order="left",
     )
-    return base.join(_to_client(table), on="flow", how="left").join(_to_server(table), on="flow", how="left").select(
-        "flow",
-        "rst_to_client_frames",
-        "rst_to_server_frames",
-        "rst_ack_to_client",
-        pl.col("rst_identical_to_client").fill_null(0),
-        pl.col("rst_seq_change").fill_null(value=False),
-        "rst_after_data_ms",
-        _after_hello().alias("rst_after_hello_ms"),
-        (_after_hello() / pl.col("_rtt")).alias("rst_after_hello_rtts"),
-        (pl.col("_first") < pl.col("_syn_ack")).fill_null(value=False).alias("rst_before_syn_ack"),
-        "rst_ttl",
-        "server_ttl",
-        "server_ttl_packets",
-        (pl.col("rst_ttl") - pl.col("server_ttl")).alias("rst_ttl_delta"),
-        "server_ipid_class",
-        pl.when(pl.col("server_ipid_class") == "counter").then("rst_ipid_delta").alias("rst_ipid_delta"),
-        pl.col("rst_df_differs").fill_null(value=False),
-        "rst_payload_bytes",
-        (pl.col("_fin_c") < pl.col("_first")).fill_null(value=False).alias("fin_to_client_before_rst"),
-        ((pl.col("_own") < pl.col("_first")) | (pl.col("_fin_s") < pl.col("_first")))
-        .fill_null(value=False)
-        .alias("rst_to_server_before_rst"),
-        (pl.col("_alert") < pl.col("_first")).fill_null(value=False).alias("tls_alert_before_rst"),
-        "to_client_packets_after_rst",
-        "to_client_data_after_rst",
-        "after_rst_frames",
+    return (
+        base.join(_to_client(table), on="flow", how="left")
+        .join(_to_server(table), on="flow", how="left")
+        .select(
+            "flow",
+            "rst_to_client_frames",
+            "rst_to_server_frames",
+            "rst_ack_to_client",
+            pl.col("rst_identical_to_client").fill_null(0),
+            pl.col("rst_seq_change").fill_null(value=False),
+            "rst_after_data_ms",
+            _after_hello().alias("rst_after_hello_ms"),
+            (_after_hello() / pl.col("_rtt")).alias("rst_after_hello_rtts"),
+            (pl.col("_first") < pl.col("_syn_ack")).fill_null(value=False).alias("rst_before_syn_ack"),
+            "rst_ttl",
+            "server_ttl",
+            "server_ttl_packets",
+            (pl.col("rst_ttl") - pl.col("server_ttl")).alias("rst_ttl_delta"),
+            "server_ipid_class",
+            pl.when(pl.col("server_ipid_class") == "counter").then("rst_ipid_delta").alias("rst_ipid_delta"),
+            pl.col("rst_df_differs").fill_null(value=False),
+            "rst_payload_bytes",
+            (pl.col("_fin_c") < pl.col("_first")).fill_null(value=False).alias("fin_to_client_before_rst"),
+            ((pl.col("_own") < pl.col("_first")) | (pl.col("_fin_s") < pl.col("_first")))
+            .fill_null(value=False)
+            .alias("rst_to_server_before_rst"),
+            (pl.col("_alert") < pl.col("_first")).fill_null(value=False).alias("tls_alert_before_rst"),
+            "to_client_packets_after_rst",
+            "to_client_data_after_rst",
+            "after_rst_frames",
+        )
     )
 
 
 def _after_hello() -> pl.Expr:
-    return pl.when(pl.col("_first") > pl.col("_hello_frame")).then((pl.col("_first_time") - pl.col("_hello_time")) / _MS)
+    return pl.when(pl.col("_first") > pl.col("_hello_frame")).then(
+        (pl.col("_first_time") - pl.col("_hello_time")) / _MS
+    )
 
 
 def _to_client(table: pl.DataFrame) -> pl.DataFrame:

@@ -24,9 +24,20 @@ _FRAME_BITS: Final = 36
 """Enough for the frames of any capture; with the side number above it one integer orders packets of all sides."""
 
 _RESET_SCHEMA: Final = {
-    "fs": pl.Int64, "frame": pl.Int64, "time": pl.Int64, "ack_flag": pl.Boolean, "ttl": pl.Int64, "ipid": pl.Int64,
-    "ipid_before": pl.Int64, "df": pl.Boolean, "seq": pl.Int64, "seq_offset": pl.Int64, "ack": pl.Int64,
-    "window": pl.Int64, "payload_bytes": pl.Int64, "data_before": pl.Int64,
+    "fs": pl.Int64,
+    "frame": pl.Int64,
+    "time": pl.Int64,
+    "ack_flag": pl.Boolean,
+    "ttl": pl.Int64,
+    "ipid": pl.Int64,
+    "ipid_before": pl.Int64,
+    "df": pl.Boolean,
+    "seq": pl.Int64,
+    "seq_offset": pl.Int64,
+    "ack": pl.Int64,
+    "window": pl.Int64,
+    "payload_bytes": pl.Int64,
+    "data_before": pl.Int64,
 }
 
 
@@ -38,18 +49,20 @@ class ResetCollector:
     """
 
     def __init__(self) -> None:
-        self.sides = GrowingColumns({
-            "kept": (np.int64, 0),
-            "rst_seq": (np.int64, -1),
-            "rst_time": (np.int64, 0),
-            "last_data_time": (np.int64, -1),
-            "after_any": (np.int64, 0),
-            "after_packets": (np.int64, 0),
-            "after_data": (np.int64, 0),
-            "hello_packets": (np.int64, 0),
-            "hello_bytes": (np.int64, 0),
-            "hello_again": (np.int64, 0),
-        })
+        self.sides = GrowingColumns(
+            {
+                "kept": (np.int64, 0),
+                "rst_seq": (np.int64, -1),
+                "rst_time": (np.int64, 0),
+                "last_data_time": (np.int64, -1),
+                "after_any": (np.int64, 0),
+                "after_packets": (np.int64, 0),
+                "after_data": (np.int64, 0),
+                "hello_packets": (np.int64, 0),
+                "hello_bytes": (np.int64, 0),
+                "hello_again": (np.int64, 0),
+            }
+        )
         self.after_frames: dict[int, list[int]] = {}
         self.again_frames: dict[int, list[int]] = {}
         self._kept: list[pl.DataFrame] = []
@@ -97,22 +110,24 @@ class ResetCollector:
         offset = ((offset + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)
         known = (base >= 0) & (highest >= 0)
         self._kept.append(
-            pl.DataFrame({
-                "fs": fs,
-                "frame": column["frame"][chosen],
-                "time": column["time"][chosen],
-                "ack_flag": (column["flags"][chosen] & ACK) != 0,
-                "ttl": column["ttl"][chosen].astype(np.int64),
-                "ipid": column["ipid"][chosen].astype(np.int64),
-                "ipid_before": batch.ipid_before[chosen],
-                "df": column["df"][chosen],
-                "seq": column["seq"][chosen],
-                "seq_offset": offset,
-                "ack": column["ack"][chosen],
-                "window": column["window"][chosen].astype(np.int64),
-                "payload_bytes": column["payload_len"][chosen].astype(np.int64),
-                "data_before": before,
-            }).with_columns(pl.when(pl.Series(known)).then("seq_offset").alias("seq_offset"))
+            pl.DataFrame(
+                {
+                    "fs": fs,
+                    "frame": column["frame"][chosen],
+                    "time": column["time"][chosen],
+                    "ack_flag": (column["flags"][chosen] & ACK) != 0,
+                    "ttl": column["ttl"][chosen].astype(np.int64),
+                    "ipid": column["ipid"][chosen].astype(np.int64),
+                    "ipid_before": batch.ipid_before[chosen],
+                    "df": column["df"][chosen],
+                    "seq": column["seq"][chosen],
+                    "seq_offset": offset,
+                    "ack": column["ack"][chosen],
+                    "window": column["window"][chosen].astype(np.int64),
+                    "payload_bytes": column["payload_len"][chosen].astype(np.int64),
+                    "data_before": before,
+                }
+            ).with_columns(pl.when(pl.Series(known)).then("seq_offset").alias("seq_offset"))
         )
 
     def _after_reset(self, batch: FlowBatch, engine: FlowEngine, alive: Any) -> None:  # noqa: ANN401 - bool array

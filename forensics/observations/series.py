@@ -30,7 +30,12 @@ def int_lists(size: int, lists: Mapping[int, Sequence[int]]) -> pl.Series:
     lengths = [len(lists[row]) for row in rows]
     flat = [value for row in rows for value in lists[row]]
     found = (
-        pl.DataFrame({"row": np.repeat(np.array(rows, dtype=np.int64), lengths), "value": pl.Series(flat, dtype=pl.Int64)})
+        pl.DataFrame(
+            {
+                "row": np.repeat(np.array(rows, dtype=np.int64), lengths),
+                "value": pl.Series(flat, dtype=pl.Int64),
+            }
+        )
         .group_by("row", maintain_order=True)
         .agg("value")
     )
@@ -42,7 +47,7 @@ def int_lists(size: int, lists: Mapping[int, Sequence[int]]) -> pl.Series:
 
 
 def text_lists(size: int, rows: IntArray, values: Sequence[tuple[str, ...]]) -> pl.Series:
-    """A List(String) column of ``size`` rows: ``values`` at ``rows``, null elsewhere. Few different values, many rows."""
+    """A List(String) column of ``size`` rows: ``values`` at ``rows``, null elsewhere. Meant for few different values."""
     numbers: dict[tuple[str, ...], int] = {}
     codes = np.full(size, -1, dtype=np.int64)
     codes[rows] = [numbers.setdefault(value, len(numbers)) for value in values]

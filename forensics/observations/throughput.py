@@ -32,20 +32,22 @@ class ThroughputCollector:
     """
 
     def __init__(self) -> None:
-        self.sides = GrowingColumns({
-            "first_time": (np.int64, NEVER),
-            "last_time": (np.int64, -1),
-            "segments": (np.int64, 0),
-            "losses": (np.int64, 0),
-            "progress": (np.int64, 0),
-            "carried": (np.int64, 0),
-            "repeated": (np.int64, 0),
-            **{
-                f"{which}_loss_{name}": (np.int64, fill)
-                for which in ("first", "last")
-                for name, fill in (("frame", -1), ("time", 0), ("carried", 0), ("repeated", 0))
-            },
-        })
+        self.sides = GrowingColumns(
+            {
+                "first_time": (np.int64, NEVER),
+                "last_time": (np.int64, -1),
+                "segments": (np.int64, 0),
+                "losses": (np.int64, 0),
+                "progress": (np.int64, 0),
+                "carried": (np.int64, 0),
+                "repeated": (np.int64, 0),
+                **{
+                    f"{which}_loss_{name}": (np.int64, fill)
+                    for which in ("first", "last")
+                    for name, fill in (("frame", -1), ("time", 0), ("carried", 0), ("repeated", 0))
+                },
+            }
+        )
         self._bins: list[pl.DataFrame] = []
         self._rows = 0
 
@@ -90,9 +92,15 @@ class ThroughputCollector:
                     table[f"{name}_loss_{total}"][fs[chosen]] = running[total][chosen]
         place = (time - engine.flows["origin"][fs >> 1]) // BIN_NS
         self._bins.append(
-            pl.DataFrame({
-                "fs": fs, "bin": place, "carried": payload, "repeated": sums["repeated"], "losses": lost.astype(np.int64),
-            })
+            pl.DataFrame(
+                {
+                    "fs": fs,
+                    "bin": place,
+                    "carried": payload,
+                    "repeated": sums["repeated"],
+                    "losses": lost.astype(np.int64),
+                }
+            )
             .group_by("fs", "bin")
             .agg(pl.col(*_SUMS).sum())
         )
@@ -114,4 +122,5 @@ def _running(carried: IntArray, values: IntArray, starts: IntArray) -> IntArray:
     """Running sums within runs, each going on from what was carried into it."""
     total = np.cumsum(values)
     lengths = np.diff(np.append(starts, len(values)))
-    return total + np.repeat(carried - (total[starts] - values[starts]), lengths)
+    running: IntArray = total + np.repeat(carried - (total[starts] - values[starts]), lengths)
+    return running

@@ -29,6 +29,13 @@ _PENDING_BYTES: Final = 64 << 20
 
 _PENDING, _DONE = 1, 2
 
+# https://www.rfc-editor.org/rfc/rfc8446#section-5.1 and #section-4
+_ALERT, _HANDSHAKE, _DATA = 21, 22, 23
+_CLIENT_HELLO, _SERVER_HELLO = 1, 2
+_MAJOR: Final = 3
+_ALERT_BYTES: Final = (2, 64)
+"""An alert is two bytes, or those two encrypted: with nonce, padding and tag never above 64."""
+
 
 @dataclass(slots=True)
 class HelloFacts:
@@ -52,19 +59,23 @@ class TlsCollector:
     """
 
     def __init__(self) -> None:
-        self.sides = GrowingColumns({
-            "state": (np.int8, 0),
-            "server_hello_frame": (np.int64, NEVER),
-            "alert_frame": (np.int64, NEVER),
-            "app_data_frame": (np.int64, NEVER),
-            "first_length": (np.int8, 0),
-        })
-        self.flows = GrowingColumns({
-            "hello_frame": (np.int64, NEVER),
-            "hello_time": (np.int64, 0),
-            "hello_end": (np.int64, 0),
-            "hello_side": (np.int8, -1),
-        })
+        self.sides = GrowingColumns(
+            {
+                "state": (np.int8, 0),
+                "server_hello_frame": (np.int64, NEVER),
+                "alert_frame": (np.int64, NEVER),
+                "app_data_frame": (np.int64, NEVER),
+                "first_length": (np.int8, 0),
+            }
+        )
+        self.flows = GrowingColumns(
+            {
+                "hello_frame": (np.int64, NEVER),
+                "hello_time": (np.int64, 0),
+                "hello_end": (np.int64, 0),
+                "hello_side": (np.int8, -1),
+            }
+        )
         self.first_bytes = np.zeros((0, FIRST_BYTES), dtype=np.uint8)
         self.hellos: dict[int, HelloFacts] = {}
         self.partial: set[int] = set()
@@ -101,12 +112,15 @@ class TlsCollector:
         """Segments that begin with an alert or an application data record (RFC 8446 5.1)."""
         start = batch.column["payload_offset"][rows]
         kind = data[start]
-        likely = ((kind == 21) | (kind == 23)) & (data[start + 1] == 3) & (data[start + 2] <= 4)
+        likely = (
+            ((kind == _ALERT) | (kind == _DATA))
+            & (data[start + 1] == _MAJOR)
+            & (data[start + 2] <= _MAJOR + 1)
+        )
         rows, start, kind = rows[likely], start[likely], kind[likely]
         length = data[start + 3].astype(np.int64) * 256 + data[start + 4]
-        # An alert is two bytes, or those two encrypted: with nonce, padding and tag never above 64.
-        alert = (kind == 21) & (length >= 2) & (length <= 64)
-        for name, chosen in (("alert_frame", rows[alert]), ("app_data_frame", rows[kind == 23])):
+        alert = (kind == _ALERT) & (length >= _ALERT_BYTES[0]) & (length <= _ALERT_BYTES[1])
+        for name, chosen in (("alert_frame", rows[alert]), ("app_data_frame", rows[kind == _DATA])):
             if len(chosen):
                 firsts = chosen[run_starts(batch.fs[chosen])]
                 side = batch.fs[firsts]
@@ -134,15 +148,18 @@ class TlsCollector:
         head = data[start[:, None] + np.arange(FIRST_BYTES)]
         self.first_bytes[fs] = head
         self.sides["first_length"][fs] = FIRST_BYTES
-        handshake = (head[:, 0] == 22) & (head[:, 1] == 3)
-        alert = (head[:, 0] == 21) & (head[:, 1] == 3)
-        server = handshake & (head[:, 5] == 2)
-        client = handshake & (head[:, 5] == 1)
+        handshake = (head[:, 0] == _HANDSHAKE) & (head[:, 1] == _MAJOR)
+        alert = (head[:, 0] == _ALERT) & (head[:, 1] == _MAJOR)
+        server = handshake & (head[:, 5] == _SERVER_HELLO)
+        client = handshake & (head[:, 5] == _CLIENT_HELLO)
         self.sides["server_hello_frame"][fs[server]] = batch.column["frame"][rows[server]]
         # An alert may come before a ServerHello in the same stream; anything else that is no hello is settled.
         self.sides["state"][fs[~client & ~alert]] = _DONE
         for row in rows[client].tolist():
-            offset, size = int(batch.column["payload_offset"][row]), int(batch.column["payload_captured"][row])
+            offset, size = (
+                int(batch.column["payload_offset"][row]),
+                int(batch.column["payload_captured"][row]),
+            )
             self._try_quick_hello(batch, row, data[offset : offset + size].tobytes())
 
     def _try_quick_hello(self, batch: FlowBatch, row: int, head: bytes) -> None:
@@ -171,9 +188,13 @@ class TlsCollector:
     def _assemble(self, batch: FlowBatch, data: npt.NDArray[np.uint8], rows: IntArray) -> None:
         state = self.sides["state"]
         columns = zip(
-            batch.fs[rows].tolist(), batch.rel[rows].tolist(), batch.column["payload_offset"][rows].tolist(),
-            batch.column["payload_captured"][rows].tolist(), batch.column["frame"][rows].tolist(),
-            batch.column["time"][rows].tolist(), strict=True,
+            batch.fs[rows].tolist(),
+            batch.rel[rows].tolist(),
+            batch.column["payload_offset"][rows].tolist(),
+            batch.column["payload_captured"][rows].tolist(),
+            batch.column["frame"][rows].tolist(),
+            batch.column["time"][rows].tolist(),
+            strict=True,
         )
         for side, rel, offset, size, frame, time in columns:
             if state[side] == _DONE:
@@ -201,6 +222,7 @@ class TlsCollector:
         self.sides["state"][side] = _DONE
 
     def _settled(self, side: int, head: HeadAssembler) -> bool:
+        """Whether the beginning of the stream needs no more bytes; learns what it shows."""
         known = head.contiguous()
         have = int(self.sides["first_length"][side])
         if len(known) > have and have < FIRST_BYTES:
@@ -210,17 +232,7 @@ class TlsCollector:
         if not known:
             return head.overflow
         if looks_like_tls_client(known):
-            self.partial.add(side >> 1)
-            try:
-                hello = parse_client_hello(known)
-            except ProtocolError:
-                return True
-            if hello is None:
-                return head.overflow
-            frames = head.frames_for(hello.length)
-            time = self._times[side].get(frames[-1], 0)
-            self._learn(side, HelloFacts(hello, tuple(frames), head.segments_for(hello.length), time, 1 + hello.length))
-            return True
+            return self._client_settled(side, head, known)
         try:
             begin = parse_server_start(known)
         except ProtocolError:
@@ -229,8 +241,20 @@ class TlsCollector:
             return head.overflow
         if begin.server_hello:
             self.sides["server_hello_frame"][side] = head.frames_for(1)[0]
+        return begin.server_hello or begin.complete or head.overflow
+
+    def _client_settled(self, side: int, head: HeadAssembler, known: bytes) -> bool:
+        self.partial.add(side >> 1)
+        try:
+            hello = parse_client_hello(known)
+        except ProtocolError:
             return True
-        return len(known) >= FIRST_BYTES or head.overflow
+        if hello is None:
+            return head.overflow
+        frames = tuple(head.frames_for(hello.length))
+        time = self._times[side].get(frames[-1], 0)
+        self._learn(side, HelloFacts(hello, frames, len(frames), time, 1 + hello.length))
+        return True
 
     def finish(self) -> None:
         """No more packets will come."""
