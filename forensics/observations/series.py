@@ -47,7 +47,7 @@ def int_lists(size: int, lists: Mapping[int, Sequence[int]]) -> pl.Series:
 
 
 def text_lists(size: int, rows: IntArray, values: Sequence[tuple[str, ...]]) -> pl.Series:
-    """A List(String) column of ``size`` rows: ``values`` at ``rows``, null elsewhere. Meant for few different values."""
+    """A List(String) column of ``size`` rows: ``values`` at ``rows``, null elsewhere. For few different values."""
     numbers: dict[tuple[str, ...], int] = {}
     codes = np.full(size, -1, dtype=np.int64)
     codes[rows] = [numbers.setdefault(value, len(numbers)) for value in values]
