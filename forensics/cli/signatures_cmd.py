@@ -103,20 +103,20 @@ def explain(rule: str, capture: Path, limit: int) -> None:
     from forensics.analysis import analyze_capture
     from forensics.signatures import SignatureSet
     from forensics.signatures.explain import explain as explain_rows
+    from forensics.signatures.explain import told
     from forensics.signatures.source import plain
 
     chosen = SignatureSet.load().rule(rule)
-    tables = analyze_capture(str(capture)).tables
-    rows = explain_rows(chosen, tables[chosen.table.name], limit)
+    analysis = analyze_capture(str(capture))
+    counts = analysis.outcomes.get(chosen.id, {})
+    click.echo(f"{chosen.id}: " + ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items()))
+    rows = explain_rows(chosen, analysis.tables[chosen.table.name], limit)
     if not rows:
         click.echo(f"no row of the table {chosen.table.name} has what {chosen.id} speaks of")
-    for item in rows:
-        frames = ",".join(str(number) for number in item.frames[:32]) or "none"
-        click.echo(
-            plain(f"{chosen.table.name} {item.row}, stream {item.stream}, {item.target}: {item.outcome}", 400)
-        )
-        for step in item.steps:
-            mark = "yes" if step.passed else "NO "
-            values = ", ".join(f"{name} = {value}" for name, value in step.values)
-            click.echo(plain(f"  {mark}  {step.kind:<8}  {step.text}    ({values})", 1000))
-        click.echo(f"       frames    {frames}")
+    for line in told(rows):
+        if not line.startswith(" "):
+            click.echo()
+        click.echo(plain(line, 1000))
+    more = sum(count for outcome, count in counts.items() if outcome != "no-data") - len(rows)
+    if more > 0:
+        click.echo(f"\nand {more:,} more: use --limit")

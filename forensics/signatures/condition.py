@@ -105,7 +105,13 @@ def split_and(sql: str) -> tuple[str, ...]:
             parts.append([])
             continue
         parts[-1].append(text)
-    return tuple(" ".join(part).replace("( ", "(").replace(" )", ")").replace(" ,", ",") for part in parts)
+    return tuple(_spaced(part) for part in parts)
+
+
+def _spaced(words: list[str]) -> str:
+    """The words as people write them: no blank before a call's parenthesis."""
+    text = " ".join(words).replace("( ", "(").replace(" )", ")").replace(" ,", ",")
+    return re.sub(rf"\b({'|'.join(FUNCTIONS)}) \(", r"\1(", text, flags=re.IGNORECASE)
 
 
 def _columns(source: Source, node: yaml.Node, sql: str, table: Table, what: str) -> tuple[str, ...]:

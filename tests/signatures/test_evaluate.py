@@ -6,7 +6,7 @@ import pytest
 
 from forensics.signatures import SignatureSet, evaluate
 from forensics.signatures.condition import split_and
-from forensics.signatures.explain import explain
+from forensics.signatures.explain import explain, told
 from forensics.signatures.findings import MAX_FRAMES
 from forensics.signatures.load import read_rule
 from forensics.signatures.model import Outcome
@@ -189,6 +189,34 @@ def test_conditions_split_at_their_outer_ands():
         "d BETWEEN 1 AND 3",
     )
     assert split_and("a OR b AND c") == ("a OR b AND c",)
+
+
+def test_explain_tells_a_match_with_all_its_reasons():
+    rule = read_rule("r.yaml", GOOD.encode())
+    match, miss = explain(rule, flows(RST | {"rst_seq_change": True}, {}))
+    assert (match.level, match.score) == ("likely", 6)
+    assert [(item.kind, item.text, item.points) for item in match.reasons] == [
+        ("evidence", "some: rst_seq_change", 5),
+        ("benign", "other excluded: server_local", None),
+    ]
+    assert (miss.level, miss.reasons) == (None, ())
+    assert list(told([match, miss])) == [
+        "tcp.stream 0, 192.0.2.1:50000 to 203.0.113.5:443, blocked.example: matched, likely (score 6)",
+        "   holds  gate      start_seen",
+        "   holds  when      rst_to_client > 0   [rst_to_client = 1]",
+        "      +5  evidence  some: rst_seq_change   [rst_seq_change = yes]",
+        "       -  benign    other excluded: server_local   [server_local = no]",
+        "  frame.number in {7}",
+        "tcp.stream 1, 192.0.2.1:50001 to 203.0.113.5:443, blocked.example: not-matched",
+        "   holds  gate      start_seen",
+        "   FAILS  when      rst_to_client > 0   [rst_to_client = 0]",
+    ]
+
+
+def test_explain_does_not_round_a_value_to_its_limit():
+    rule = read_rule("r.yaml", GOOD.replace("rst_to_client > 0", "waited_ms > 0.3").encode())
+    (miss,) = explain(rule, flows({"waited_ms": 0.2998}))
+    assert ("waited_ms", "0.2998 ms") in {value for step in miss.steps for value in step.values}
 
 
 def test_explain_shows_the_near_miss():
