@@ -155,23 +155,24 @@ class TlsCollector:
         self.sides["server_hello_frame"][fs[server]] = batch.column["frame"][rows[server]]
         # An alert may come before a ServerHello in the same stream; anything else that is no hello is settled.
         self.sides["state"][fs[~client & ~alert]] = _DONE
-        for row in rows[client].tolist():
-            offset, size = (
-                int(batch.column["payload_offset"][row]),
-                int(batch.column["payload_captured"][row]),
-            )
-            self._try_quick_hello(batch, row, data[offset : offset + size].tobytes())
-
-    def _try_quick_hello(self, batch: FlowBatch, row: int, head: bytes) -> None:
-        try:
-            hello = parse_client_hello(head)
-        except ProtocolError:
-            self.sides["state"][batch.fs[row]] = _DONE
-            return
-        if hello is None:
-            return
-        frame, time = int(batch.column["frame"][row]), int(batch.column["time"][row])
-        self._learn(int(batch.fs[row]), HelloFacts(hello, (frame,), 1, time, 1 + hello.length))
+        whole = rows[client]
+        columns = zip(
+            batch.fs[whole].tolist(),
+            batch.column["payload_offset"][whole].tolist(),
+            batch.column["payload_captured"][whole].tolist(),
+            batch.column["frame"][whole].tolist(),
+            batch.column["time"][whole].tolist(),
+            strict=True,
+        )
+        state = self.sides["state"]
+        for side, offset, size, frame, time in columns:
+            try:
+                hello = parse_client_hello(data[offset : offset + size].tobytes())
+            except ProtocolError:
+                state[side] = _DONE
+                continue
+            if hello is not None:
+                self._learn(side, HelloFacts(hello, (frame,), 1, time, 1 + hello.length))
 
     def _learn(self, side: int, facts: HelloFacts) -> None:
         flow = side >> 1

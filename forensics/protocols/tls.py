@@ -47,6 +47,7 @@ _READ_TYPES: Final = frozenset({_SERVER_NAME, *_FIELD_OF})
 _REMEMBERED: Final = 256
 """Longest list that is remembered, so that what is remembered stays small."""
 
+_TWO_WORDS: Final = struct.Struct("!HH").unpack_from
 _GREASE: Final = 0x0A0A
 # SHA-256 of "HelloRetryRequest": https://www.rfc-editor.org/rfc/rfc8446#section-4.1.3
 _RETRY_RANDOM: Final = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
@@ -319,26 +320,26 @@ class _Extensions:
         # the one loop here that runs often, hence no helper calls for types that are only noted
         at = 0
         size = len(block)
-        types = self.types
+        note = self.types.append
         seen: set[int] = set()
         while at < size:
-            start = at + 4
-            if start > size:
+            if at + 4 > size:
                 raise ProtocolError("an extension is cut short")
-            kind = block[at] << 8 | block[at + 1]
-            at = start + (block[at + 2] << 8 | block[at + 3])
+            kind, length = _TWO_WORDS(block, at)
+            start = at + 4
+            at = start + length
             if at > size:
                 raise ProtocolError("an extension reaches past the end of what holds it")
+            note(kind)
             if kind in _READ_TYPES:
                 if kind in seen:  # forbidden; the first is what most servers act on
                     self.malformed.append(kind)
-                else:
-                    seen.add(kind)
-                    try:
-                        self._content(kind, block[start:at])
-                    except ProtocolError:
-                        self.malformed.append(kind)
-            types.append(kind)
+                    continue
+                seen.add(kind)
+                try:
+                    self._content(kind, block[start:at])
+                except ProtocolError:
+                    self.malformed.append(kind)
 
     def _content(self, kind: int, content: bytes) -> None:
         if kind == _SERVER_NAME:
