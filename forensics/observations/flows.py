@@ -274,7 +274,7 @@ def _tls(collected: Collected, sides: Sides) -> dict[str, Any]:
     }
     return {
         "tls_client_hello": known,
-        "tls_client_hello_partial": np.isin(sides.flow, np.array(sorted(tls.partial), dtype=np.int64)),
+        "tls_client_hello_partial": ~known & np.isin(sides.client, np.array(sorted(tls.partial), dtype=np.int64)),
         "tls_client_hello_frame": at_rows(size, rows, [hello.frames[-1] for hello in hellos], pl.Int64),
         "tls_client_hello_frames": int_lists(
             size, {row: hello.frames for row, hello in zip(rows.tolist(), hellos, strict=True)}

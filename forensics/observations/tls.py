@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -11,7 +11,7 @@ import polars as pl
 from forensics.flows.arrays import NEVER, GrowingColumns, IntArray, run_starts
 from forensics.observations.series import at_rows
 from forensics.protocols.errors import ProtocolError
-from forensics.protocols.stream import HeadAssembler
+from forensics.protocols.stream import MAX_PIECES, HeadAssembler
 from forensics.protocols.tls import ClientHello, looks_like_tls_client, parse_client_hello, parse_server_start
 
 if TYPE_CHECKING:
@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from forensics.flows.engine import FlowBatch
 
 FIRST_BYTES: Final = 16
+SYN: Final = 0x02
 RST: Final = 0x04
 
 _HEAD: Final = 20 * 1024
 """How far into a stream a hello is looked for: more than the largest ClientHello seen in the wild."""
 _PENDING_BYTES: Final = 64 << 20
-"""Most bytes held for all unfinished hellos together."""
+"""Most bytes held for all unfinished hellos together; the oldest goes first."""
+_MOST_SEGMENTS: Final = 4 * MAX_PIECES
+"""A stream that has not said what it is after so many segments will not: repetitions must not pile up."""
 
 _PENDING, _DONE = 1, 2
 
@@ -49,6 +52,17 @@ class HelloFacts:
     """Of the completing frame, ns."""
     end: int
     """Relative sequence number after its last byte."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """The beginning of a stream that is not whole yet."""
+
+    head: HeadAssembler = field(default_factory=HeadAssembler)
+    times: dict[int, int] = field(default_factory=dict)
+    """Frame → time (ns) of every segment."""
+    size: int = 0
+    """Bytes held, at most."""
 
 
 class TlsCollector:
@@ -79,12 +93,13 @@ class TlsCollector:
         self.first_bytes = np.zeros((0, FIRST_BYTES), dtype=np.uint8)
         self.hellos: dict[int, HelloFacts] = {}
         self.partial: set[int] = set()
-        """Flows whose client began a ClientHello that is not whole."""
+        """Sides that began a ClientHello that is not whole."""
         self.conflicts: set[int] = set()
         """Sides that sent different bytes for one place of the beginning of their stream."""
-        self._pending: dict[int, HeadAssembler] = {}
-        self._times: dict[int, dict[int, int]] = {}
-        self._held = 0
+        self.waiting: dict[int, _Waiting] = {}
+        """Side → its unfinished beginning, in order of their first segments."""
+        self.held = 0
+        """Bytes held in ``waiting``, at most."""
 
     def add(self, batch: FlowBatch, data: npt.NDArray[np.uint8]) -> None:
         """Take in one batch; ``data`` is Batch.data."""
@@ -139,7 +154,8 @@ class TlsCollector:
         # What the first segment could not settle is put together from all segments.
         rest = rows[self.sides["state"][fs] != _DONE]
         if len(rest):
-            self._assemble(batch, data, rest)
+            # In frame order, so that what is given up in a flood does not depend on where batches are cut.
+            self._assemble(batch, data, rest[np.argsort(batch.column["frame"][rest], kind="stable")])
 
     def _quick(self, batch: FlowBatch, data: npt.NDArray[np.uint8], rows: IntArray) -> None:
         """First segments that start the stream: most need nothing more."""
@@ -180,7 +196,7 @@ class TlsCollector:
         if flow in self.hellos:
             return
         self.hellos[flow] = facts
-        self.partial.discard(flow)
+        self.partial.discard(side)
         self.flows["hello_frame"][flow] = facts.frames[-1]
         self.flows["hello_time"][flow] = facts.time
         self.flows["hello_end"][flow] = facts.end
@@ -188,42 +204,45 @@ class TlsCollector:
 
     def _assemble(self, batch: FlowBatch, data: npt.NDArray[np.uint8], rows: IntArray) -> None:
         state = self.sides["state"]
+        # a SYN stands before the data it carries (RFC 7413)
+        place = batch.rel[rows] - 1 + ((batch.column["flags"][rows] & SYN) != 0)
         columns = zip(
             batch.fs[rows].tolist(),
-            batch.rel[rows].tolist(),
+            place.tolist(),
             batch.column["payload_offset"][rows].tolist(),
             batch.column["payload_captured"][rows].tolist(),
             batch.column["frame"][rows].tolist(),
             batch.column["time"][rows].tolist(),
             strict=True,
         )
-        for side, rel, offset, size, frame, time in columns:
+        for side, begin, offset, size, frame, time in columns:
             if state[side] == _DONE:
                 continue
-            head = self._pending.get(side)
-            if head is None:
-                head = self._pending[side] = HeadAssembler()
-                self._times[side] = {}
+            waiting = self.waiting.get(side)
+            if waiting is None:
+                waiting = self.waiting[side] = _Waiting()
                 state[side] = _PENDING
             piece = data[offset : offset + min(size, _HEAD)].tobytes()
-            self._held += len(piece)
-            head.add(rel - 1, piece, frame)
-            self._times[side][frame] = time
-            if self._settled(side, head):
+            waiting.head.add(begin, piece, frame)
+            waiting.times[frame] = time
+            held = min(waiting.size + len(piece), 2 * _HEAD)  # segments start below _HEAD and are no longer
+            self.held += held - waiting.size
+            waiting.size = held
+            if self._settled(side, waiting) or len(waiting.times) >= _MOST_SEGMENTS:
                 self._drop(side)
-        while self._held > _PENDING_BYTES and self._pending:
-            self._drop(next(iter(self._pending)))
+            while self.held > _PENDING_BYTES:
+                self._drop(next(iter(self.waiting)))
 
     def _drop(self, side: int) -> None:
-        head = self._pending.pop(side)
-        times = self._times.pop(side)
-        self._held = max(0, self._held - len(times) * 1460) if self._pending else 0
-        if head.conflict:
+        waiting = self.waiting.pop(side)
+        self.held -= waiting.size
+        if waiting.head.conflict:
             self.conflicts.add(side)
         self.sides["state"][side] = _DONE
 
-    def _settled(self, side: int, head: HeadAssembler) -> bool:
+    def _settled(self, side: int, waiting: _Waiting) -> bool:
         """Whether the beginning of the stream needs no more bytes; learns what it shows."""
+        head = waiting.head
         known = head.contiguous()
         have = int(self.sides["first_length"][side])
         if len(known) > have and have < FIRST_BYTES:
@@ -233,7 +252,8 @@ class TlsCollector:
         if not known:
             return head.overflow
         if looks_like_tls_client(known):
-            return self._client_settled(side, head, known)
+            return self._client_settled(side, waiting, known)
+        self.partial.discard(side)
         try:
             begin = parse_server_start(known)
         except ProtocolError:
@@ -244,8 +264,9 @@ class TlsCollector:
             self.sides["server_hello_frame"][side] = head.frames_for(1)[0]
         return begin.server_hello or begin.complete or head.overflow
 
-    def _client_settled(self, side: int, head: HeadAssembler, known: bytes) -> bool:
-        self.partial.add(side >> 1)
+    def _client_settled(self, side: int, waiting: _Waiting, known: bytes) -> bool:
+        head = waiting.head
+        self.partial.add(side)
         try:
             hello = parse_client_hello(known)
         except ProtocolError:
@@ -253,17 +274,14 @@ class TlsCollector:
         if hello is None:
             return head.overflow
         frames = tuple(head.frames_for(hello.length))
-        time = self._times[side].get(frames[-1], 0)
+        time = waiting.times[frames[-1]]
         self._learn(side, HelloFacts(hello, frames, len(frames), time, 1 + hello.length))
         return True
 
     def finish(self) -> None:
         """No more packets will come."""
-        for side, head in self._pending.items():
-            if head.conflict:
-                self.conflicts.add(side)
-        self._pending.clear()
-        self._times.clear()
+        for side in list(self.waiting):
+            self._drop(side)
 
     def first_hex(self, sides: IntArray) -> pl.Series:
         """Hex of the first payload bytes of each side; null where the beginning of its stream was not captured."""

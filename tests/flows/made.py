@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from forensics.decode import AddressBook
+from forensics.capture import open_capture
+from forensics.decode import AddressBook, DecodeCounts, decode_batch
 from forensics.decode.columns import PACKET_SCHEMA
 from forensics.observations.collect import Collectors
 
@@ -117,6 +118,16 @@ def collect(packets: Sequence[Pkt], cuts: Iterable[int] = ()) -> Collectors:
     for end in [*sorted(set(cuts)), len(packets)]:
         collectors.add(*table(packets[begin:end], book, begin + 1))
         begin = end
+    return collectors
+
+
+def read(path: Path) -> Collectors:
+    """Collectors that were fed a capture file, in small batches."""
+    book, counts = AddressBook(), DecodeCounts()
+    collectors = Collectors(book)
+    with open_capture(str(path), batch_packets=1000) as reader:
+        for batch in reader:
+            collectors.add(decode_batch(batch, book, counts), batch.data)
     return collectors
 
 
