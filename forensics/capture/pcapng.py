@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from forensics.capture.scan import MAX_CAPLEN, Columns, Scan, no_columns
 from forensics.capture.times import Clock, block_times
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
     from forensics.capture.batch import CaptureNotes
@@ -78,7 +80,28 @@ class PcapngFormat:
         records: list[int] = []
         epochs = [self._epoch(0)]
         position, need, damage = start, 0, ""
+        append = records.append
+        head, tail, interfaces = self._shortcut()
+        overhead = _OVERHEAD[ENHANCED_PACKET]
+        last = end - overhead
         while len(records) < limit:
+            # Nearly every block is a sound enhanced packet; whatever is not goes through the checks below.
+            if position <= last:
+                kind, length, interface, caplen = head(view, position)
+                after = position + length
+                if (
+                    kind == ENHANCED_PACKET
+                    and interface < interfaces
+                    and caplen <= length - overhead
+                    and caplen <= MAX_CAPLEN
+                    and after <= end
+                    and length <= _MAX_BLOCK
+                    and not length & 3
+                    and tail(view, after - 4)[0] == length
+                ):
+                    append(position)
+                    position = after
+                    continue
             if position + _MIN_BLOCK > end:
                 need = _MIN_BLOCK
                 break
@@ -100,6 +123,7 @@ class PcapngFormat:
                     if kind == INTERFACE:
                         self._add_interface(block)
                     epochs.append(self._epoch(len(records)))
+                    head, tail, interfaces = self._shortcut()
                 elif self._skip(kind):
                     records.append(position)
             except _DamageError as error:
@@ -120,6 +144,11 @@ class PcapngFormat:
         if length < _MIN_BLOCK or length & 3 or length > _MAX_BLOCK:
             raise _DamageError(f"block of impossible length {length}")
         return kind, length
+
+    def _shortcut(self) -> tuple[Callable[..., Any], Callable[..., Any], int]:
+        """Readers of a block's (type, length, interface, caplen) and of a trailing length; number of interfaces."""
+        head = struct.Struct(self._order + "III8xI").unpack_from
+        return head, struct.Struct(self._order + "I").unpack_from, len(self._clocks) - self._section_start
 
     def _forget_past_sections(self) -> None:
         del self._clocks[: self._section_start]
