@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import yaml
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
 MAX_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 20
+MAX_TEXT: Final = 4000
+"""Longest text of one value."""
+
+# libyaml reads ten times as fast; where PyYAML came without it, its own reader says the same.
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_FORBIDDEN: Final = yaml.reader.Reader.NON_PRINTABLE
 
 Value: TypeAlias = "dict[str, Item] | list[Item] | str | int | float | bool | None"
 
@@ -33,6 +39,22 @@ class Item:
     place: Place
     key_places: dict[str, Place]
     """Of a mapping: where each key stands; empty otherwise."""
+    raw: str = ""
+    """Of a scalar: as it is written, quotes and folding undone."""
+    document: str = field(default="", repr=False, compare=False)
+    """The whole text that the item stands in, from ``span[0]`` to ``span[1]``."""
+    span: tuple[int, int] = (0, 0)
+
+    def place_of(self, word: str) -> Place:
+        """Where a whole word stands within the item, else where the item starts."""
+        begin, end = self.span
+        for found in re.finditer(
+            rf"(?<![A-Za-z0-9_]){re.escape(word)}(?![A-Za-z0-9_])", self.document[begin:end]
+        ):
+            at = begin + found.start()
+            line = self.document.count("\n", 0, at) + 1
+            return Place(self.place.file, line, at - self.document.rfind("\n", 0, at))
+        return self.place
 
     def fields(self, required: Collection[str], optional: Collection[str] = ()) -> dict[str, Item]:
         """The entries of a mapping that must hold the required keys and may hold the optional ones."""
@@ -59,12 +81,23 @@ class Item:
         return self.value
 
     def text(self) -> str:
-        """A non-empty text."""
+        """A non-empty text on one line, without control characters."""
         if not isinstance(self.value, str):
-            raise RuleError(self.place, f"expected a text, found {self._kind()}; put it in quotes")
-        if not self.value.strip():
+            quotes = "" if isinstance(self.value, dict | list) else "; put it in quotes"
+            raise RuleError(self.place, f"expected a text, found {self._kind()}{quotes}")
+        found = " ".join(self.value.split())
+        if not found:
             raise RuleError(self.place, "expected a text, found an empty one")
-        return self.value
+        if not found.isprintable():
+            raise RuleError(self.place, "the text holds control characters; remove them")
+        return found
+
+    def expression(self) -> str:
+        """A text that may look like a truth value or a number, on one line."""
+        found = " ".join(self.raw.split())
+        if isinstance(self.value, dict | list) or not found:
+            raise RuleError(self.place, f"expected an expression, found {self._kind()}")
+        return found
 
     def texts(self) -> list[str]:
         """A list of non-empty texts."""
@@ -75,7 +108,7 @@ class Item:
         if isinstance(self.value, bool) or not isinstance(self.value, int):
             raise RuleError(self.place, f"expected a whole number, found {self._kind()}")
         if not low <= self.value <= high:
-            raise RuleError(self.place, f"expected a whole number from {low} to {high}")
+            raise RuleError(self.place, f"expected a whole number from {low} to {high}, found {self.value}")
         return self.value
 
     def boolean(self) -> bool:
@@ -84,11 +117,11 @@ class Item:
             raise RuleError(self.place, f"expected true or false, found {self._kind()}")
         return self.value
 
-    def word(self, known: Collection[str]) -> str:
-        """One of the known words."""
+    def word(self, known: Collection[str], what: str = "word") -> str:
+        """One of the known words; ``what`` they are called in the error."""
         found = self.text()
         if found not in known:
-            raise RuleError(self.place, f"unknown word {quote(found)}{nearest(found, known)}")
+            raise RuleError(self.place, f"unknown {what} {quote(found)}{nearest(found, known)}")
         return found
 
     def _kind(self) -> str:
@@ -116,25 +149,37 @@ def read_yaml(path: Path, name: str | None = None) -> Item:
         raise RuleError(
             start, f"cannot be read ({error.strerror or 'input error'}); check the path"
         ) from error
+    return decode_yaml(data, name)
+
+
+def decode_yaml(data: bytes, name: str) -> Item:
+    """The one document of a YAML file's bytes; as :func:`read_yaml`."""
+    name = clean(name)
     if len(data) > MAX_BYTES:
-        raise RuleError(start, f"is longer than {MAX_BYTES} bytes; split it")
+        raise RuleError(Place(name, 1, 1), f"is longer than {MAX_BYTES} bytes; split it")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise RuleError(Place(name, line, 1), "is not UTF-8; save it as UTF-8") from error
+        column = error.start - data.rfind(b"\n", 0, error.start)
+        raise RuleError(Place(name, line, column), "is not UTF-8; save it as UTF-8") from error
     return parse_yaml(text, name)
 
 
 def parse_yaml(text: str, name: str) -> Item:
     """The one document of a YAML text; as :func:`read_yaml`."""
     name = clean(name)
+    text = text.removeprefix("\ufeff")
+    if forbidden := _FORBIDDEN.search(text):
+        at = forbidden.start()
+        place = Place(name, text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at))
+        raise RuleError(place, "a character that YAML does not allow; remove it")
     try:
         _refuse_tricks(text, name)
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = yaml.compose(text, Loader=_LOADER)
         if node is None:
             raise RuleError(Place(name, 1, 1), "is empty; expected a mapping")
-        return _item(node, name)
+        return _item(node, name, text)
     except yaml.MarkedYAMLError as error:
         place = _place(error.problem_mark or error.context_mark, name)
         problem = clean(error.problem or "cannot be read")
@@ -144,29 +189,32 @@ def parse_yaml(text: str, name: str) -> Item:
 
 
 def nearest(word: str, known: Collection[str]) -> str:
-    """The end of an error sentence: known words near ``word``, or all known ones when none is near."""
+    """The end of an error sentence: known words near ``word``, or all known ones when none is near and they are few."""
     close = difflib.get_close_matches(word[:80], known, n=3, cutoff=0.6)
     if close:
         return "; did you mean " + " or ".join(close) + "?"
-    return "; known are " + ", ".join(sorted(known)) if len(known) <= 20 else ""  # noqa: PLR2004 - one line
+    return "; known are " + ", ".join(known) if len(known) <= 20 else ""  # noqa: PLR2004 - one line
 
 
 def quote(text: str) -> str:
     """A piece of a file for an error message: in quotes, shortened, harmless to a terminal."""
-    shown = clean(text)
-    return f'"{shown[:60]}…"' if len(shown) > 60 else f'"{shown}"'  # noqa: PLR2004 - fits a line
+    return f'"{clean(text, 60)}"'
 
 
-def clean(text: str) -> str:
-    """The text as one line without control characters."""
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in re.sub(r"\s+", " ", text).strip())
+def clean(text: str, length: int | None = None) -> str:
+    """The text as one line without control characters, cut to a length."""
+    line = " ".join(text.split())
+    shown = (
+        line if line.isprintable() else "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in line)
+    )
+    return shown if length is None or len(shown) <= length else shown[: length - 1] + "…"
 
 
 def _refuse_tricks(text: str, name: str) -> None:
     """Walk the events, which cost no more than the text itself, and refuse what could expand or surprise."""
     depth = 0
     documents = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+    for event in yaml.parse(text, Loader=_LOADER):
         place = _place(event.start_mark, name)
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
             raise RuleError(place, "aliases and anchors are not allowed; write the value out")
@@ -182,22 +230,25 @@ def _refuse_tricks(text: str, name: str) -> None:
                 raise RuleError(place, f"is nested deeper than {MAX_DEPTH} levels")
         elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
             depth -= 1
+        elif isinstance(event, yaml.ScalarEvent) and len(event.value) > MAX_TEXT:
+            raise RuleError(place, f"is a text longer than {MAX_TEXT} characters")
 
 
 def _place(mark: yaml.error.Mark | yaml._yaml.Mark | None, name: str) -> Place:
     return Place(name, mark.line + 1, mark.column + 1) if mark is not None else Place(name, 1, 1)
 
 
-def _item(node: yaml.Node, name: str) -> Item:
+def _item(node: yaml.Node, name: str, text: str) -> Item:
     place = _place(node.start_mark, name)
     if isinstance(node, yaml.SequenceNode):
-        return Item([_item(child, name) for child in node.value], place, {})
+        return Item([_item(child, name, text) for child in node.value], place, {})
     if isinstance(node, yaml.MappingNode):
-        return _mapping(node, name, place)
-    return Item(_scalar(node, place), place, {})
+        return _mapping(node, name, place, text)
+    span = (node.start_mark.index, node.end_mark.index)
+    return Item(_scalar(node, place), place, {}, str(node.value), text, span)
 
 
-def _mapping(node: yaml.MappingNode, name: str, place: Place) -> Item:
+def _mapping(node: yaml.MappingNode, name: str, place: Place, text: str) -> Item:
     entries: dict[str, Item] = {}
     places: dict[str, Place] = {}
     for key_node, value_node in node.value:
@@ -208,7 +259,7 @@ def _mapping(node: yaml.MappingNode, name: str, place: Place) -> Item:
         key = str(key_node.value)
         if key in entries:
             raise RuleError(key_place, f"the key {quote(key)} stands twice; remove one")
-        entries[key] = _item(value_node, name)
+        entries[key] = _item(value_node, name, text)
         places[key] = key_place
     return Item(entries, place, places)
 

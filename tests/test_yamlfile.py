@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forensics.errors import RuleError
-from forensics.yamlfile import MAX_BYTES, parse_yaml, read_yaml
+from forensics.yamlfile import MAX_BYTES, MAX_TEXT, parse_yaml, read_yaml
 
 
 @settings(max_examples=200, deadline=None)
@@ -37,6 +37,45 @@ def test_tricks_are_refused_where_they_stand(text, place, what):
     assert what in str(caught.value)
 
 
+def test_a_word_is_found_where_it_stands():
+    text = """\ufeffwhen: >\r
+  é syn_count > 1 AND syn > 3\r
+one: {a: "x syn", b: 1}
+yes: true
+"""
+    top = parse_yaml(text, "t.yaml").mapping()
+    assert top["when"].expression() == "é syn_count > 1 AND syn > 3"
+    assert str(top["when"].place_of("syn")) == "t.yaml:2:23"
+    assert str(top["when"].place_of("syn_count")) == "t.yaml:2:5"
+    assert top["when"].place_of("count") == top["when"].place
+    assert str(top["one"].mapping()["a"].place_of("syn")) == "t.yaml:3:13"
+    assert (top["one"].mapping()["b"].expression(), top["yes"].expression()) == ("1", "true")
+    with pytest.raises(RuleError, match=r"t\.yaml:3:6: expected an expression, found a mapping"):
+        top["one"].expression()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('"\\x1b[31m"', "control characters"),
+        ("{}", "found a mapping$"),
+        ("3", "put it in quotes"),
+        ('" "', "found an empty one"),
+        ("x" * (MAX_TEXT + 1), "longer than"),
+    ],
+)
+def test_what_is_no_text(text, message):
+    with pytest.raises(RuleError, match=message) as caught:
+        parse_yaml(f"a: {text}", "t.yaml").mapping()["a"].text()
+    assert str(caught.value).startswith("t.yaml:1:4: ")
+    assert str(caught.value).isprintable()
+
+
+def test_a_forbidden_character_is_named_with_its_place():
+    with pytest.raises(RuleError, match=r"^t\.yaml:2:4: "):
+        parse_yaml("a: 1\nb: \x07\n", "t.yaml")
+
+
 def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(RuleError, match="cannot be read"):
         read_yaml(tmp_path / "none.yaml")
@@ -44,5 +83,5 @@ def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(RuleError, match="longer than"):
         read_yaml(tmp_path / "big.yaml")
     (tmp_path / "latin.yaml").write_bytes(b"a: 1\nb: \xff\n")
-    with pytest.raises(RuleError, match=r"latin\.yaml:2:1: is not UTF-8"):
+    with pytest.raises(RuleError, match=r"latin\.yaml:2:4: is not UTF-8"):
         read_yaml(tmp_path / "latin.yaml")

@@ -39,12 +39,12 @@ def list_rules() -> None:
 @click.argument("rule")
 def show(rule: str) -> None:
     """Print the file of one signature."""
+    from forensics.report.printable import clipped
     from forensics.signatures import SignatureSet
-    from forensics.signatures.source import plain
 
     file = Path(SignatureSet.load().rule(rule).place.file)
     for line in file.read_text(encoding="utf-8").splitlines():
-        click.echo(plain(line, 4000))
+        click.echo(clipped(line, 4000))
 
 
 @signatures.command()
@@ -53,15 +53,15 @@ def show(rule: str) -> None:
 def lint(context: click.Context, files: tuple[Path, ...]) -> None:
     """Check rule files (all shipped ones without FILES); exit status 1 when one has an error."""
     from forensics.data import signature_root
+    from forensics.report.printable import clipped
     from forensics.signatures.lint import errors, lint_files
     from forensics.signatures.load import RULE_FOLDER
-    from forensics.signatures.source import plain
 
     chosen = list(files) or sorted((signature_root() / RULE_FOLDER).glob("*.yaml"))
     issues = lint_files(chosen, _corpus())
     for issue in issues:
         text = f"{issue.place}: {issue.severity}: {issue.message} [{issue.check}] {issue.recommendation}"
-        click.echo(plain(text, 1000))
+        click.echo(clipped(text, 1000))
     found = errors(issues)
     noun = "file" if len(chosen) == 1 else "files"
     click.echo(f"{len(chosen)} {noun}, {found} errors, {len(issues) - found} warnings", err=True)
@@ -75,9 +75,9 @@ def test(context: click.Context, rules: tuple[str, ...]) -> None:
     """Run the tests of RULES (of all signatures without RULES); exit status 1 when one fails."""
     from forensics.analysis import analyze_capture
     from forensics.errors import ForensicsError
+    from forensics.report.printable import clipped
     from forensics.signatures import SignatureSet
     from forensics.signatures.selftest import run_tests
-    from forensics.signatures.source import plain
 
     corpus = _corpus()
     if corpus is None:
@@ -89,7 +89,7 @@ def test(context: click.Context, rules: tuple[str, ...]) -> None:
         total += 1
         failed += not result.passed
         word = "ok  " if result.passed else "FAIL"
-        click.echo(plain(f"{word}  {result.rule}  {result.capture}: {result.sentence}", 400))
+        click.echo(clipped(f"{word}  {result.rule}  {result.capture}: {result.sentence}", 400))
     click.echo(f"{total} tests, {failed} failed", err=True)
     context.exit(1 if failed else 0)
 
@@ -101,10 +101,10 @@ def test(context: click.Context, rules: tuple[str, ...]) -> None:
 def explain(rule: str, capture: Path, limit: int) -> None:
     """Show for each candidate which conditions of RULE held in CAPTURE, which failed, and on which values."""
     from forensics.analysis import analyze_capture
+    from forensics.report.printable import clipped
     from forensics.signatures import SignatureSet
     from forensics.signatures.explain import explain as explain_rows
     from forensics.signatures.explain import told
-    from forensics.signatures.source import plain
 
     chosen = SignatureSet.load().rule(rule)
     analysis = analyze_capture(str(capture))
@@ -116,7 +116,7 @@ def explain(rule: str, capture: Path, limit: int) -> None:
     for line in told(rows):
         if not line.startswith(" "):
             click.echo()
-        click.echo(plain(line, 1000))
+        click.echo(clipped(line, 1000))
     more = sum(count for outcome, count in counts.items() if outcome != "no-data") - len(rows)
     if more > 0:
         click.echo(f"\nand {more:,} more: use --limit")

@@ -15,13 +15,11 @@ import polars as pl
 
 from forensics.errors import Place, RuleError
 from forensics.observations.dictionary import TABLES
-from forensics.signatures.source import nearest, plain
+from forensics.yamlfile import clean, nearest, quote
 
 if TYPE_CHECKING:
-    import yaml
-
     from forensics.observations.dictionary import Table
-    from forensics.signatures.source import Source
+    from forensics.yamlfile import Item
 
 FUNCTIONS: Final = (
     "ABS",
@@ -77,7 +75,7 @@ def tokens(sql: str) -> list[tuple[str, str]]:
     while at < len(sql):
         match = _TOKEN.match(sql, at)
         if match is None:
-            raise ValueError(f"{plain(sql[at : at + 1])!r} cannot stand in a condition")
+            raise ValueError(f"{quote(sql[at : at + 1])} cannot stand in a condition")
         if sql[at : at + 2] in {"--", "/*"}:
             raise ValueError("comments cannot stand in a condition")
         kind = match.lastgroup or ""
@@ -114,13 +112,13 @@ def _spaced(words: list[str]) -> str:
     return re.sub(rf"\b({'|'.join(FUNCTIONS)}) \(", r"\1(", text, flags=re.IGNORECASE)
 
 
-def _columns(source: Source, node: yaml.Node, sql: str, table: Table, what: str) -> tuple[str, ...]:
+def _columns(item: Item, sql: str, table: Table, what: str) -> tuple[str, ...]:
     try:
         found = tokens(sql)
     except ValueError as error:
-        raise RuleError(source.place(node), f"{what}: {error}") from None
+        raise RuleError(item.place, f"{what}: {error}") from None
     if len(found) > _MAX_TERMS:
-        raise RuleError(source.place(node), f"{what} has more than {_MAX_TERMS} words")
+        raise RuleError(item.place, f"{what} has more than {_MAX_TERMS} words")
     known = {column.name for column in table.columns}
     columns: dict[str, None] = {}
     for index, (kind, text) in enumerate(found):
@@ -128,28 +126,28 @@ def _columns(source: Source, node: yaml.Node, sql: str, table: Table, what: str)
             continue
         called = index + 1 < len(found) and found[index + 1][1] == "("
         if called and text.upper() not in FUNCTIONS:
-            hint = nearest(text.upper(), FUNCTIONS) or f"; known are {', '.join(FUNCTIONS)}"
-            raise RuleError(source.place_of(node, text), f"{what}: unknown function {plain(text)!r}{hint}")
+            hint = nearest(text.upper(), FUNCTIONS)
+            raise RuleError(item.place_of(text), f"{what}: unknown function {quote(text)}{hint}")
         if not called and text not in known:
             hint = nearest(text, known)
-            message = f"{what}: the table {table.name} has no column {plain(text)!r}{hint}"
-            raise RuleError(source.place_of(node, text), message)
+            message = f"{what}: the table {table.name} has no column {quote(text)}{hint}"
+            raise RuleError(item.place_of(text), message)
         if not called:
             columns[text] = None
     if not columns:
-        raise RuleError(source.place(node), f"{what} looks at no column of the table {table.name}")
+        raise RuleError(item.place, f"{what} looks at no column of the table {table.name}")
     return tuple(columns)
 
 
-def compile_condition(source: Source, node: yaml.Node, table: Table, what: str) -> Condition:
+def compile_condition(item: Item, table: Table, what: str) -> Condition:
     """Read, check and compile one condition.
 
     Raises RuleError at the word that is wrong: unknown column or function, a result that is no truth value, types that
     cannot be compared.
     """
-    sql = source.expression(node, what)
-    place = source.place(node)
-    columns = _columns(source, node, sql, table, what)
+    sql = item.expression()
+    place = item.place
+    columns = _columns(item, sql, table, what)
     try:
         expr = pl.sql_expr(sql)
         probe = probe_frame(table)
@@ -159,7 +157,7 @@ def compile_condition(source: Source, node: yaml.Node, table: Table, what: str) 
         probe.select(expr.alias("result"))
     except pl.exceptions.PolarsError as error:
         first = (str(error).splitlines() or ["unreadable"])[0]
-        raise RuleError(place, f"{what} does not compute: {plain(first, 160)}") from None
+        raise RuleError(place, f"{what} does not compute: {clean(first, 160)}") from None
     return Condition(sql, columns, place, expr)
 
 

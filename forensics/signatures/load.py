@@ -7,19 +7,17 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
-import yaml
-
 from forensics.data import signature_root
 from forensics.errors import ForensicsError, RuleError
 from forensics.observations.dictionary import GATES, TABLES, Table
 from forensics.signatures.condition import Condition, compile_condition
 from forensics.signatures.model import LEVELS, MECHANISMS
 from forensics.signatures.rule import MATURITIES, BenignItem, Cap, EvidenceItem, Rule, RuleTest
-from forensics.signatures.source import Source, nearest, plain
 from forensics.signatures.statement import Statement, read_statement
+from forensics.yamlfile import Item, clean, decode_yaml, nearest, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
 
@@ -99,9 +97,9 @@ class SignatureSet:
         for rule in self.rules:
             if rule.id == name:
                 return rule
-        known = [rule.id for rule in self.rules]
-        hint = nearest(name, known) or f"; known are {', '.join(known)}"
-        raise ForensicsError(f"there is no signature {plain(name)!r}{hint}")
+        raise ForensicsError(
+            f"there is no signature {quote(name)}{nearest(name, [rule.id for rule in self.rules])}"
+        )
 
     @classmethod
     def load(cls, root: Path | None = None) -> SignatureSet:
@@ -132,7 +130,7 @@ def _bytes(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise ForensicsError(f"{plain(str(file))}: cannot be read: {error.strerror}") from None
+        raise ForensicsError(f"{clean(str(file), 400)}: cannot be read: {error.strerror}") from None
 
 
 def _check_yields(rules: dict[str, Rule]) -> None:
@@ -149,22 +147,27 @@ def read_rule(file: str, data: bytes, stem: str | None = None) -> Rule:
     ``file`` names it in errors; the id must equal ``stem``, the file name without ``.yaml`` (None: not checked).
     Raises RuleError with file, line and column.
     """
-    source = Source(plain(file, 400), data)
-    return _RuleReader(source, source.root()).rule(stem)
+    return _RuleReader(decode_yaml(data, clean(file, 400))).rule(stem)
+
+
+def _entries(item: Item, known: Mapping[str, bool]) -> dict[str, Item]:
+    """The entries of a mapping; ``known`` says of each allowed key whether it is required."""
+    return item.fields(
+        [key for key, required in known.items() if required],
+        [key for key, required in known.items() if not required],
+    )
 
 
 class _RuleReader:
     """Reads the keys of one rule file."""
 
-    def __init__(self, source: Source, root: yaml.Node) -> None:
-        self.source = source
+    def __init__(self, root: Item) -> None:
         self.root = root
-        self.keys = source.mapping(root, "a rule", RULE_KEYS)
-        table = source.word(self.keys["on"], "table", _TABLE_NAMES)
-        self.table: Table = TABLES[table]
+        self.keys = _entries(root, RULE_KEYS)
+        self.table: Table = TABLES[self.keys["on"].word(_TABLE_NAMES, "table")]
 
     def rule(self, stem: str | None) -> Rule:
-        keys, source = self.keys, self.source
+        keys = self.keys
         evidence = self._many("evidence", self._evidence)
         benign = self._many("benign", self._benign)
         seen: set[str] = set()
@@ -174,159 +177,141 @@ class _RuleReader:
             seen.add(name)
         return Rule(
             id=self._id(stem),
-            title=source.string(keys["title"], "title"),
-            mechanism=source.word(keys["mechanism"], "mechanism", MECHANISMS),
-            maturity=source.word(keys["maturity"], "maturity", MATURITIES),
+            title=keys["title"].text(),
+            mechanism=keys["mechanism"].word(MECHANISMS, "mechanism"),
+            maturity=keys["maturity"].word(MATURITIES, "maturity"),
             table=self.table,
             requires=self._many("requires", self._gate),
             has_data=self._optional(keys, "has_data"),
             when=self._condition(keys["when"], "when"),
-            prior=self._points(keys["prior"], "prior", -MAX_POINTS) if "prior" in keys else 1,
+            prior=keys["prior"].integer(-MAX_POINTS, MAX_POINTS) if "prior" in keys else 1,
             evidence=evidence,
             benign=benign,
             caps=self._many("caps", self._cap),
             group_caps=self._group_caps(evidence),
             frames=self._many("frames", self._frame_column),
             target=self._target(),
-            yields_to=self._many("yields_to", lambda node: self._pattern(node, "yields_to", ID_PATTERN)),
-            references=self._many("references", lambda node: source.string(node, "reference")),
+            yields_to=self._many("yields_to", lambda item: self._pattern(item, "yields_to", ID_PATTERN)),
+            references=self._many("references", Item.text),
             tests=self._many("tests", self._test),
-            place=source.place(self.root),
+            place=self.root.place,
         )
 
-    def _many(self, key: str, read: Callable[[yaml.Node], _T]) -> tuple[_T, ...]:
-        if key not in self.keys:
-            return ()
-        return tuple(read(node) for node in self.source.items(self.keys[key], key))
+    def _many(self, key: str, read: Callable[[Item], _T]) -> tuple[_T, ...]:
+        return tuple(read(item) for item in self.keys[key].items()) if key in self.keys else ()
 
-    def _condition(self, node: yaml.Node, what: str) -> Condition:
-        return compile_condition(self.source, node, self.table, what)
+    def _condition(self, item: Item, what: str) -> Condition:
+        return compile_condition(item, self.table, what)
 
-    def _optional(self, keys: dict[str, yaml.Node], key: str) -> Condition | None:
+    def _optional(self, keys: dict[str, Item], key: str) -> Condition | None:
         return self._condition(keys[key], key) if key in keys else None
 
-    def _statement(self, node: yaml.Node, what: str, extra: dict[str, str] | None = None) -> Statement:
-        return read_statement(self.source, node, self.table, what, extra)
+    def _statement(self, item: Item, what: str, extra: dict[str, str] | None = None) -> Statement:
+        return read_statement(item, self.table, what, extra)
 
-    def _maybe(self, keys: dict[str, yaml.Node], key: str) -> Statement | None:
+    def _maybe(self, keys: dict[str, Item], key: str) -> Statement | None:
         return self._statement(keys[key], key) if key in keys else None
 
-    def _pattern(self, node: yaml.Node, what: str, pattern: str) -> str:
-        text = self.source.string(node, what)
+    def _pattern(self, item: Item, what: str, pattern: str) -> str:
+        text = item.text()
         if not re.fullmatch(pattern, text):
-            raise RuleError(self.source.place(node), f"{what} {plain(text)!r} must have the form {pattern}")
+            raise RuleError(item.place, f"{what} {quote(text)} must have the form {pattern}")
         return text
-
-    def _points(self, node: yaml.Node, what: str, least: int, most: int = MAX_POINTS) -> int:
-        value = self.source.integer(node, what)
-        if not least <= value <= most:
-            raise RuleError(
-                self.source.place(node), f"{what} must be between {least} and {most}, not {value}"
-            )
-        return value
 
     def _id(self, stem: str | None) -> str:
         name = self._pattern(self.keys["id"], "id", ID_PATTERN)
         if stem is not None and name != stem:
-            message = f"the id {name} differs from the file name {plain(stem)}.yaml"
-            raise RuleError(self.source.place(self.keys["id"]), message)
+            message = f"the id {name} differs from the file name {clean(stem, 120)}.yaml"
+            raise RuleError(self.keys["id"].place, message)
         return name
 
-    def _column(self, node: yaml.Node, what: str) -> str:
-        name = self.source.string(node, what)
+    def _column(self, item: Item, what: str) -> str:
+        name = item.text()
         known = [column.name for column in self.table.columns]
         if name not in known:
-            message = (
-                f"{what}: the table {self.table.name} has no column {plain(name)!r}{nearest(name, known)}"
+            hint = nearest(name, known)
+            raise RuleError(
+                item.place, f"{what}: the table {self.table.name} has no column {quote(name)}{hint}"
             )
-            raise RuleError(self.source.place(node), message)
         return name
 
-    def _frame_column(self, node: yaml.Node) -> str:
-        name = self._column(node, "frames")
+    def _frame_column(self, item: Item) -> str:
+        name = self._column(item, "frames")
         if self.table.column(name).unit != "frame":
             known = [column.name for column in self.table.columns if column.unit == "frame"]
-            message = f"frames: {name} holds no frame numbers{nearest(name, known)}"
-            raise RuleError(self.source.place(node), message)
+            raise RuleError(item.place, f"frames: {name} holds no frame numbers{nearest(name, known)}")
         return name
 
-    def _gate(self, node: yaml.Node) -> str:
-        known = [gate for gate in GATES if gate in self.table.schema()]
-        return self.source.word(node, "gate", known)
+    def _gate(self, item: Item) -> str:
+        return item.word([gate for gate in GATES if gate in self.table.schema()], "gate")
 
     def _target(self) -> tuple[str, ...]:
-        node = self.keys["target"]
-        if isinstance(node, yaml.ScalarNode):
-            return (self._column(node, "target"),)
-        return self._many("target", lambda item: self._column(item, "target"))
+        item = self.keys["target"]
+        if isinstance(item.value, list):
+            return self._many("target", lambda child: self._column(child, "target"))
+        return (self._column(item, "target"),)
 
-    def _frames_of(self, keys: dict[str, yaml.Node]) -> tuple[str, ...]:
-        if "frames" not in keys:
-            return ()
-        return tuple(self._frame_column(node) for node in self.source.items(keys["frames"], "frames"))
+    def _frames_of(self, keys: dict[str, Item]) -> tuple[str, ...]:
+        return tuple(self._frame_column(item) for item in keys["frames"].items()) if "frames" in keys else ()
 
-    def _evidence(self, node: yaml.Node) -> EvidenceItem:
-        source = self.source
-        keys = source.mapping(node, "evidence", EVIDENCE_KEYS)
+    def _evidence(self, item: Item) -> EvidenceItem:
+        keys = _entries(item, EVIDENCE_KEYS)
         counts = "distinct" in keys
         if counts == ("when" in keys) or counts != ("at_least" in keys):
-            raise RuleError(
-                source.place(node), "evidence has either `when`, or `distinct` together with `at_least`"
-            )
+            raise RuleError(item.place, "evidence has either `when`, or `distinct` together with `at_least`")
         return EvidenceItem(
             id=self._pattern(keys["id"], "id", ITEM_PATTERN),
-            points=self._points(keys["points"], "points", 0),
+            points=keys["points"].integer(0, MAX_POINTS),
             because=self._statement(keys["because"], "because", {"distinct": ""} if counts else None),
             when=self._optional(keys, "when"),
             distinct=self._column(keys["distinct"], "distinct") if counts else None,
-            at_least=self._points(keys["at_least"], "at_least", 2, 1000) if counts else 0,
+            at_least=keys["at_least"].integer(2, 1000) if counts else 0,
             frames=self._frames_of(keys),
             group=self._pattern(keys["group"], "group", ITEM_PATTERN) if "group" in keys else None,
-            place=source.place(node),
+            place=item.place,
         )
 
-    def _benign(self, node: yaml.Node) -> BenignItem:
-        source = self.source
-        keys = source.mapping(node, "benign", BENIGN_KEYS)
+    def _benign(self, item: Item) -> BenignItem:
+        keys = _entries(item, BENIGN_KEYS)
         said = {"when", "points", "because", "otherwise"}
         tested = said <= keys.keys() and ("testable" in keys) == ("untested" in keys)
         if not tested and keys.keys() != {"id", "untested"}:
             message = "benign has when, points, because, otherwise (testable together with untested), or only untested"
-            raise RuleError(source.place(node), message)
+            raise RuleError(item.place, message)
         return BenignItem(
             id=self._pattern(keys["id"], "id", ITEM_PATTERN),
-            points=self._points(keys["points"], "points", -MAX_POINTS, 0) if "points" in keys else 0,
+            points=keys["points"].integer(-MAX_POINTS, 0) if "points" in keys else 0,
             because=self._maybe(keys, "because"),
             otherwise=self._maybe(keys, "otherwise"),
             when=self._optional(keys, "when"),
             testable=self._optional(keys, "testable"),
             untested=self._maybe(keys, "untested"),
-            suppress="suppress" in keys and source.boolean(keys["suppress"], "suppress"),
+            suppress="suppress" in keys and keys["suppress"].boolean(),
             frames=self._frames_of(keys),
-            place=source.place(node),
+            place=item.place,
         )
 
-    def _cap(self, node: yaml.Node) -> Cap:
-        keys = self.source.mapping(node, "caps", CAP_KEYS)
+    def _cap(self, item: Item) -> Cap:
+        keys = _entries(item, CAP_KEYS)
         return Cap(
             when=self._optional(keys, "when"),
-            level=self.source.word(keys["level"], "level", LEVELS),
+            level=keys["level"].word(LEVELS, "level"),
             because=self._statement(keys["because"], "because"),
-            place=self.source.place(node),
+            place=item.place,
         )
 
-    def _test(self, node: yaml.Node) -> RuleTest:
-        keys = self.source.mapping(node, "tests", TEST_KEYS)
+    def _test(self, item: Item) -> RuleTest:
+        keys = _entries(item, TEST_KEYS)
         return RuleTest(
             capture=self._pattern(keys["capture"], "capture", CAPTURE_PATTERN),
-            expect=self._points(keys["expect"], "expect", 0, 10**6),
-            place=self.source.place(node),
+            expect=keys["expect"].integer(0, 10**6),
+            place=item.place,
         )
 
     def _group_caps(self, evidence: tuple[EvidenceItem, ...]) -> tuple[tuple[str, int], ...]:
-        node = self.keys.get("group_caps")
-        if node is None:
+        item = self.keys.get("group_caps")
+        if item is None:
             return ()
-        groups = {item.group: False for item in evidence if item.group}
-        found = self.source.mapping(node, "group_caps", groups)
-        return tuple((name, self._points(value, "points", 0)) for name, value in found.items())
+        groups = {reason.group: False for reason in evidence if reason.group}
+        found = _entries(item, groups)
+        return tuple((name, value.integer(0, MAX_POINTS)) for name, value in found.items())

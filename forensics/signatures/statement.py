@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from forensics.errors import RuleError
-from forensics.signatures.source import nearest, plain
+from forensics.yamlfile import clean, nearest, quote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import yaml
-
     from forensics.observations.dictionary import Table
-    from forensics.signatures.source import Source
+    from forensics.yamlfile import Item
 
 _HOLE: Final = re.compile(r"\{([^{}]*)\}")
 _MAX_ITEMS: Final = 8
@@ -40,23 +38,19 @@ class Statement:
         )
 
 
-def read_statement(
-    source: Source, node: yaml.Node, table: Table, what: str, extra: Mapping[str, str] | None = None
-) -> Statement:
+def read_statement(item: Item, table: Table, what: str, extra: Mapping[str, str] | None = None) -> Statement:
     """Read a sentence and check that each hole names a column (or one of ``extra``: name to unit)."""
-    text = " ".join(source.string(node, what).split())
+    text = item.text()
     known = {column.name: column.unit for column in table.columns} | dict(extra or {})
     units: dict[str, str] = {}
     for hole in _HOLE.finditer(text):
         name = hole[1]
         if name not in known:
-            message = (
-                f"{what}: {{{plain(name)}}} is no column of the table {table.name}{nearest(name, known)}"
-            )
-            raise RuleError(source.place_of(node, name) if name else source.place(node), message)
+            message = f"{what}: {quote(name)} is no column of the table {table.name}{nearest(name, known)}"
+            raise RuleError(item.place_of(name) if name else item.place, message)
         units[name] = known[name]
     if "{" in (rest := _HOLE.sub("", text)) or "}" in rest:
-        raise RuleError(source.place(node), f"{what}: a brace stands alone; write {{column}}")
+        raise RuleError(item.place, f"{what}: a brace stands alone; write {{column}}")
     return Statement(text, tuple(units.items()))
 
 
@@ -71,7 +65,7 @@ def show(value: object, unit: str) -> str:
         return (", ".join(shown) or "none") + (", …" if len(value) > _MAX_ITEMS else "")
     if isinstance(value, int | float):
         return _number(value, unit)
-    return plain(str(value), _MAX_VALUE)
+    return clean(str(value), _MAX_VALUE)
 
 
 def show_all(values: Sequence[object], unit: str) -> str:

@@ -175,7 +175,7 @@ def test_levels(score: int, level: str):
         (None, "", "none"), (4.93, "ms", "4.9 ms"), (222.4, "ms", "222 ms"), (30_000.0, "ms", "30.0 s"),
         (140_000.0, "bit/s", "140 kbit/s"), (15_200_000.0, "bit/s", "15.2 Mbit/s"), (3, "packets", "3"),
         (0.045, "", "0.04"), (100.0, "", "100"), ([1, 2], "", "1, 2"), ([], "", "none"), (True, "", "yes"),
-        ("a\x1b[31m", "", "a [31m"),
+        ("a\x1b[31m", "", "a\\x1b[31m"),
     ],
 )  # fmt: skip
 def test_values_as_people_write_them(value: object, unit: str, text: str):
