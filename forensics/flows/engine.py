@@ -226,13 +226,10 @@ class FlowEngine:
     def handshake_rtt(self, flow: IntArray, frame: IntArray | None = None) -> IntArray:
         """Handshake RTT (ns) of each flow, -1 where unknown; with ``frame`` only what was known before that frame."""
         until = NEVER if frame is None else frame
-        known = self.flows["shake_ack_frame"][flow] < until
-        return np.where(known, self.flows["shake_ack_time"][flow] - self._syn_time(flow), -1)
-
-    def _syn_time(self, flow: IntArray) -> IntArray:
         opener = flow * 2 + (1 - np.clip(self.flows["syn_ack_side"][flow], 0, 1))
-        found: IntArray = self.sides["syn_time_before_syn_ack"][opener]
-        return found
+        begun = self.sides["syn_time_before_syn_ack"][opener]
+        known = (self.flows["shake_ack_frame"][flow] < until) & (begun >= 0)
+        return np.where(known, self.flows["shake_ack_time"][flow] - begun, -1)
 
     def _sum_flows(self, batch: FlowBatch) -> None:
         if not len(batch):
