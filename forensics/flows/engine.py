@@ -146,6 +146,7 @@ class FlowEngine:
                 "ipid_steps": (np.int64, 0),
                 "ipid_same": (np.int64, 0),
                 "ipid_near": (np.int64, 0),
+                "ipid_repeated": (np.int64, 0),
                 "ipid_last": (np.int64, -1),
                 **{f"first_{letter}": (np.int64, NEVER) for letter in LETTERS},
             }
@@ -376,6 +377,7 @@ class FlowEngine:
             ("ipid_zero", ipid == 0),
             ("ipid_steps", step >= 0),
             ("ipid_same", step == 0),
+            ("ipid_repeated", (step == 0) & (ipid != 0)),
             ("ipid_near", (step > 0) & (step <= COUNTER_STEP)),
         ):
             table[name][side] += np.add.reduceat(mark, starts, dtype=np.int64)

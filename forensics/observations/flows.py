@@ -233,6 +233,9 @@ def _traffic(collected: Collected, sides: Sides) -> dict[str, Any]:
             mine
         )
     columns["complete_capture"] = ~unseen
+    columns["duplicated_packets"] = (
+        table["ipid_repeated"][sides.client] + table["ipid_repeated"][sides.server]
+    )
     place = pl.DataFrame({"fs": sides.client, "other": sides.server})
     for name, key in (("client_local", "fs"), ("server_local", "other")):
         found = place.join(collected.habits, left_on=key, right_on="fs", how="left", maintain_order="left")
@@ -274,7 +277,8 @@ def _tls(collected: Collected, sides: Sides) -> dict[str, Any]:
     }
     return {
         "tls_client_hello": known,
-        "tls_client_hello_partial": ~known & np.isin(sides.client, np.array(sorted(tls.partial), dtype=np.int64)),
+        "tls_client_hello_partial": ~known
+        & np.isin(sides.client, np.array(sorted(tls.partial), dtype=np.int64)),
         "tls_client_hello_frame": at_rows(size, rows, [hello.frames[-1] for hello in hellos], pl.Int64),
         "tls_client_hello_frames": int_lists(
             size, {row: hello.frames for row, hello in zip(rows.tolist(), hellos, strict=True)}
