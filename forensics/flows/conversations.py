@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from forensics.flows.arrays import BoolArray, GrowingColumns, IntArray, run_ends, run_starts
+from forensics.flows.flags import ACK, SYN, TCP
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     import polars as pl
 
-TCP: Final = 6
-SYN: Final = 0x02
-ACK: Final = 0x10
 
 _UNSET: Final = -1
 _MIX: Final = tuple(np.uint64(odd) for odd in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9))

@@ -9,16 +9,13 @@ import numpy as np
 import polars as pl
 
 from forensics.flows.arrays import NEVER, BoolArray, GrowingColumns, IntArray, run_ends, run_starts
-from forensics.flows.conversations import TCP, Conversations
+from forensics.flows.conversations import Conversations
+from forensics.flows.flags import ACK, FIN, RST, SYN, TCP
 from forensics.flows.sequence import SequenceTracker
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-FIN: Final = 0x01
-SYN: Final = 0x02
-RST: Final = 0x04
-ACK: Final = 0x10
 
 _CARRIED: Final = (
     "frame",

@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from forensics.flows.arrays import BoolArray, GrowingColumns, IntArray, run_ends, run_starts
+from forensics.flows.flags import ACK, FIN, RST, SYN
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-SYN: Final = 0x02
-FIN: Final = 0x01
-RST: Final = 0x04
-ACK: Final = 0x10
 
 REORDER_REACH: Final = 7
 """A segment counts as merely late only if the gap it fills opened at most this many packets before it."""

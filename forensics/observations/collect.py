@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from forensics.flows.engine import FlowEngine
+from forensics.flows.flags import UDP
 from forensics.observations.dns import DnsCollector
 from forensics.observations.flows import Collected, build_flows
 from forensics.observations.resets import ResetCollector
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from forensics.decode.addresses import AddressBook
 
-UDP: Final = 17
 DNS_PORT: Final = 53
 
 

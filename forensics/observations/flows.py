@@ -10,6 +10,7 @@ import polars as pl
 
 from forensics.flows.arrays import NEVER, IntArray
 from forensics.flows.engine import LETTERS
+from forensics.flows.flags import TCP
 from forensics.observations.dictionary import FLOW
 from forensics.observations.rates import rate_columns
 from forensics.observations.reset_table import Sides, flow_reset_columns, reset_table
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from forensics.observations.throughput import ThroughputCollector
     from forensics.observations.tls import TlsCollector
 
-TCP: Final = 6
 INITIAL_TTLS: Final = (32, 64, 128, 255)
 """Initial TTLs of the operating systems in use; a packet that carries one has passed no router."""
 SERVICE_PORTS: Final = frozenset(

@@ -8,15 +8,12 @@ import numpy as np
 import polars as pl
 
 from forensics.flows.arrays import GrowingColumns, IntArray, keep_first, run_ends, run_starts
+from forensics.flows.flags import ACK, FIN, RST, SYN
 
 if TYPE_CHECKING:
     from forensics.flows.engine import FlowBatch, FlowEngine
     from forensics.observations.tls import TlsCollector
 
-FIN: Final = 0x01
-SYN: Final = 0x02
-RST: Final = 0x04
-ACK: Final = 0x10
 
 KEPT_RESETS: Final = 16
 KEPT_AFTER: Final = 8

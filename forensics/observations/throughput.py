@@ -8,11 +8,11 @@ import numpy as np
 import polars as pl
 
 from forensics.flows.arrays import NEVER, GrowingColumns, IntArray, run_ends, run_starts
+from forensics.flows.flags import RST
 
 if TYPE_CHECKING:
     from forensics.flows.engine import FlowBatch, FlowEngine
 
-RST: Final = 0x04
 BIN_NS: Final = 100_000_000
 """Width of the finest time bin."""
 MIN_BYTES: Final = 100_000

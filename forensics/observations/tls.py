@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from forensics.flows.arrays import NEVER, GrowingColumns, IntArray, run_starts
+from forensics.flows.flags import RST, SYN
 from forensics.observations.series import at_rows
 from forensics.protocols.errors import ProtocolError
 from forensics.protocols.stream import MAX_PIECES, HeadAssembler
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from forensics.flows.engine import FlowBatch
 
 FIRST_BYTES: Final = 16
-SYN: Final = 0x02
-RST: Final = 0x04
 
 _HEAD: Final = 20 * 1024
 """How far into a stream a hello is looked for: more than the largest ClientHello seen in the wild."""
