@@ -251,8 +251,21 @@ def _with_frames(statement: str, frames: Iterable[int]) -> Text:
 
 
 def _some(frames: Sequence[int]) -> str:
-    shown = ", ".join(str(frame) for frame in frames[:_FRAMES])
-    more = len(frames) - _FRAMES
+    """Frame numbers in ascending order, runs of three and more as ``138-140``; the first eight such items."""
+    runs: list[list[int]] = []
+    for frame in frames:
+        if runs and frame == runs[-1][-1] + 1:
+            runs[-1].append(frame)
+        else:
+            runs.append([frame])
+    items: list[tuple[str, int]] = []
+    for run in runs:
+        if len(run) > 2:  # noqa: PLR2004 - two numbers read better side by side
+            items.append((f"{run[0]}-{run[-1]}", len(run)))
+        else:
+            items += [(str(frame), 1) for frame in run]
+    shown = ", ".join(text for text, _ in items[:_FRAMES])
+    more = sum(count for _, count in items[_FRAMES:])
     return f"{shown} and {more:,} more" if more > 0 else shown
 
 

@@ -39,6 +39,16 @@ _SEEN: Final = {
     "residual-block": "cut off while a block of the same endpoint lasted",
     "protocol-block": "cut off by the shape of the protocol",
 }
+_WEAK: Final = {
+    "dns-injection": "got an answer that may be forged",
+    "dns-tampering": "got an answer that may be false",
+    "tls-mitm": "got a certificate that may be somebody else's",
+    "throttling-police": "ran as if behind a policer",
+    "throttling-shape": "ran as if behind a shaper",
+    "residual-block": "failed as if a block of the same endpoint lasted",
+    "protocol-block": "failed as if cut off by the shape of the protocol",
+}
+"""The same below the level ``likely``, where the words above would claim too much."""
 _NAMED: Final = 3
 """Targets that a sentence names before it counts the rest."""
 _PASSIVE: Final = ("reset", "held", "cut")
@@ -92,6 +102,8 @@ def _of_others(findings: Sequence[Finding], told: set[str]) -> list[str]:
 def _clause(case: Case, finding: Finding, flows: pl.DataFrame, lookups: pl.DataFrame) -> str:
     number = len(finding.subjects)
     what = _SEEN.get(finding.mechanism, f"show {finding.mechanism}")
+    if LEVELS.index(finding.level) < LEVELS.index("likely"):
+        what = _WEAK.get(finding.mechanism, what)
     thing: tuple[str, str]
     if finding.mechanism.startswith("dns-"):
         total = lookups.filter(pl.col("qname") == finding.target).height

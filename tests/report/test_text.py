@@ -43,6 +43,21 @@ def test_the_filter_stands_whole_on_its_own_line():
     assert "frame.number in {14,15," + ",".join(map(str, frames)) + "}" in out.splitlines()
 
 
+@pytest.mark.parametrize(
+    ("frames", "shown"),
+    [
+        ((7,), "frame 7"),
+        ((7, 8), "frames 7, 8"),
+        ((7, 8, 9, 11), "frames 7-9, 11"),
+        (tuple(range(2, 40, 2)), "frames 2, 4, 6, 8, 10, 12, 14, 16 and 11 more"),
+        ((1, 3, 5, 7, 9, 11, 13, 20, 21, 22, 30, 31, 32), "frames 1, 3, 5, 7, 9, 11, 13, 20-22 and 3 more"),
+    ],
+)
+def test_runs_of_frames_are_short(frames, shown):
+    made = analysis(tables([reset()]), finding(evidence=(Evidence("some", 1, "seen", frames),)))
+    assert f"seen [{shown}]" in text(made, 140)
+
+
 def test_hostile_text_stays_text():
     hostile = finding(
         target=HOSTILE, title=HOSTILE, notes=(HOSTILE,), frames=(),

@@ -24,7 +24,7 @@ TLS_FLOW: dict[str, Any] = {
     "tls_server_hello": False, "hello_acked_bytes": 0, "hello_retransmissions": 0,
     "to_client_packets_after_hello": 0, "to_client_bytes_after_hello": 0, "waited_ms": 100.0, "silent_ms": 100.0,
     "name_attempts": 1, "name_ok": 0, "name_reset": 0, "name_silent": 0, "endpoint_other_names_ok": 0,
-    "others_answered": 0, "others_failed": 0, "endpoint_answered": 0,
+    "others_answered": 0, "others_failed": 0, "endpoint_answered": 0, "duplicated_packets": 0,
 }  # fmt: skip
 
 DNS_ROW: dict[str, Any] = {

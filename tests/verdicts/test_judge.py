@@ -44,6 +44,16 @@ def test_weak_findings_accuse_nobody(level):
     assert only([reset()], finding(level=level)).status == "undetermined"
 
 
+@pytest.mark.parametrize("mechanism", ["dns-injection", "dns-tampering", "throttling-police"])
+def test_a_weak_sign_is_told_in_weak_words(mechanism):
+    def summary(level):
+        return only([works()], finding(mechanism, level), dns=[LOOKUP]).summary
+
+    assert "may be" in summary("suspected") or "as if" in summary("suspected")
+    assert "may be" not in summary("likely")
+    assert "as if" not in summary("likely")
+
+
 def test_throttling_degrades():
     verdict = only([works(steady_rate_bps=140_000.0)], finding("throttling-police", "likely"))
     assert verdict.status == "degraded"
