@@ -3,9 +3,12 @@
 # ruff: noqa: PLC0415 - heavy modules are imported where they are used: help must be instant
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from forensics.cli.run import analyzed, check_output, text_output
+from forensics.errors import ForensicsError
 
 
 @click.command()
@@ -14,11 +17,21 @@ from forensics.cli.run import analyzed, check_output, text_output
     "--format", "form", type=click.Choice(["text", "json"]), default="text", help="For people or programs."
 )
 @click.option("-o", "--output", metavar="FILE", help="Write there instead of standard output.")
+@click.option(
+    "--evidence", metavar="FILE", help="Write the frames of all findings there, as pcapng with comments."
+)
 @click.option("--exit-code", is_flag=True, help="Exit with 1 when something at least likely was found.")
 @click.option("--no-progress", is_flag=True, help="Never draw a progress bar.")
 @click.pass_context
 def analyze(  # noqa: PLR0913 - one parameter an option
-    ctx: click.Context, capture: str, form: str, output: str | None, *, exit_code: bool, no_progress: bool
+    ctx: click.Context,
+    capture: str,
+    form: str,
+    output: str | None,
+    evidence: str | None,
+    *,
+    exit_code: bool,
+    no_progress: bool,
 ) -> None:
     """Say what works in CAPTURE, what does not, how it is broken, and why we may say so.
 
@@ -27,6 +40,9 @@ def analyze(  # noqa: PLR0913 - one parameter an option
     Exit status: 0 analysed (1 with --exit-code when something was found), 2 unusable arguments or input.
     """
     check_output(capture, output)
+    check_output(capture, evidence)
+    if evidence is not None and capture == "-":
+        raise ForensicsError("standard input cannot be read twice: name a file to use --evidence")
     analysis = analyzed(capture, progress=not no_progress)
     with text_output(output) as stream:
         if form == "json":
@@ -39,6 +55,11 @@ def analyze(  # noqa: PLR0913 - one parameter an option
             from forensics.report.text import text_report
 
             text_report(analysis, Console(file=stream))
+    if evidence is not None:
+        from forensics.report.evidence import write_evidence
+
+        with Path(evidence).open("wb") as packets:
+            write_evidence(analysis, capture, packets)
     if exit_code:
         from forensics.signatures.model import LEVELS
 
