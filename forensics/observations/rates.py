@@ -135,21 +135,31 @@ def _windows(collector: ThroughputCollector, frame: pl.DataFrame) -> pl.DataFram
         .group_by("fs", "window")
         .agg(_delivered("carried", "repeated").sum().alias("bytes"), pl.col("losses").sum())
     )
-    grid = whole.select("fs", pl.int_ranges(0, pl.col("count")).alias("window")).explode("window")
-    # A window without data is a window at rate 0: stop-and-go is not steady.
-    full = grid.join(sums, on=["fs", "window"], how="left").with_columns(
-        pl.col("bytes", "losses").fill_null(0)
+    # A window without data is a window at rate 0: stop-and-go is not steady. Such windows are counted, not listed,
+    # for where the clock jumps by decades there are billions of them.
+    full = (
+        sums.sort("fs", "bytes")
+        .group_by("fs", maintain_order=True)
+        .agg(pl.col("bytes"), (pl.col("losses") > 0).sum().alias("hit"))
+        .join(whole.select("fs", "count"), on="fs")
+        .with_columns((pl.col("count") - pl.col("bytes").list.len().cast(pl.Int64)).alias("empty"))
     )
-    return (
-        full.group_by("fs")
-        .agg(
-            (
-                (pl.col("bytes").quantile(0.9, "linear") - pl.col("bytes").quantile(0.1, "linear"))
-                / pl.col("bytes").median()
-            ).alias("steady_spread"),
-            (pl.col("losses") > 0).mean().alias("loss_windows"),
-        )
-        .with_columns(
-            pl.when(pl.col("steady_spread").is_finite()).then("steady_spread").alias("steady_spread")
-        )
+    spread = (_quantile(0.9) - _quantile(0.1)) / _quantile(0.5)
+    return full.select(
+        "fs",
+        pl.when(spread.is_finite()).then(spread).alias("steady_spread"),
+        (pl.col("hit") / pl.col("count")).alias("loss_windows"),
     )
+
+
+def _quantile(share: float) -> pl.Expr:
+    """Linear quantile of ``empty`` zeros followed by the sorted list ``bytes``, ``count`` values in all."""
+    place = (pl.col("count") - 1) * share
+    below = place.floor().cast(pl.Int64)
+
+    def value(index: pl.Expr) -> pl.Expr:
+        held = index - pl.col("empty")
+        return pl.when(held < 0).then(0).otherwise(pl.col("bytes").list.get(held.clip(0), null_on_oob=True))
+
+    low = value(below)
+    return low + (value(below + 1) - low) * (place - below)
