@@ -137,7 +137,7 @@ def _where(group: _Group, holds: Sequence[bool], *, contrary: bool = False) -> s
         return ""
     things = "look-ups" if group.match.rule.table.name == DNS.name else "connections"
     return (
-        f" (not so for {total - held} of {total} {things})" if contrary else f" ({held} of {total} {things})"
+        f", not so in {total - held} of {total} {things}" if contrary else f", in {held} of {total} {things}"
     )
 
 
@@ -222,12 +222,10 @@ def _frames(rule: Rule, shown: pl.DataFrame) -> tuple[FrameRole, ...]:
 
 
 def _notes(match: Match, best: int, row: Mapping[str, object]) -> tuple[str, ...]:
-    """Sentences of the caps that apply, whether or not the points would have gone higher."""
-    notes = [
-        f"not above {cap.level}: {cap.because.fill(row)}"
-        for cap, applies in zip(match.rule.caps, match.capped, strict=True)
-        if applies[best]
-    ]
+    """Sentences of the lowest caps that apply, whether or not the points would have gone higher."""
+    caps = [cap for cap, applies in zip(match.rule.caps, match.capped, strict=True) if applies[best]]
+    lowest = min((LEVELS.index(cap.level) for cap in caps), default=0)
+    notes = [f"not above {cap.level}: {cap.because.fill(row)}" for cap in caps if cap.level == LEVELS[lowest]]
     if match.rule.maturity == "experimental":
         notes.append("not above suspected: the signature is experimental")
     return tuple(notes)

@@ -77,7 +77,13 @@ def of_findings(case: Case, findings: Sequence[Finding], flows: pl.DataFrame, lo
     # A throttled transfer that ends is its own success, and no contrast.
     if success and any(not mechanism.startswith("throttling-") for mechanism in first):
         ended = success + case.count(FAILED)
-        every = "the connection" if ended == 1 else f"all {ended} connections" if success == ended else ""
+        every = (
+            "the connection"
+            if ended == 1
+            else f"{_all(ended).lower()} connections"
+            if success == ended
+            else ""
+        )
         clauses.append(f"{every or f'{success} of {ended} connections'} of this feature worked")
     return "; ".join(clauses) + "."
 
@@ -155,12 +161,16 @@ def of_counts(case: Case, status: str) -> str:
     if failed:
         return f"{_connections(ended, failed)} failed, and nothing in the capture shows why."
     if neutral:
-        seen = "the only connection is" if neutral == 1 else f"all {neutral} connections are"
+        seen = "The only connection is" if neutral == 1 else f"{_all(neutral)} connections are"
         return f"{seen} one-sided, cut short by the capture or too short to judge."
     if case.lookups:
         looked = "One DNS look-up was" if case.lookups == 1 else f"{case.lookups} DNS look-ups were"
         return f"{looked} seen and answered without a contradiction, but no connection followed."
     return "Only weak signs were seen, and no connection that could confirm them."
+
+
+def _all(number: int) -> str:
+    return "Both" if number == 2 else f"All {number}"  # noqa: PLR2004 - a pair
 
 
 def _connections(total: int, number: int) -> str:

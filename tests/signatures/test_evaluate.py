@@ -58,7 +58,7 @@ def test_rows_of_one_target_are_one_finding():
     one, two = evaluate(rules(GOOD), {"flow": flows(*rows)}).findings
     assert (one.id, one.score, one.level) == ("F1", 6, "likely")
     assert [subject.row for subject in one.subjects] == [0, 1]
-    assert [item.statement for item in one.evidence] == ["2 resets (1 of 2 connections)"]
+    assert [item.statement for item in one.evidence] == ["2 resets, in 1 of 2 connections"]
     assert one.evidence[0].frames == (9, 11)
     assert [item.frame for item in one.frames] == [7, 9, 11]
     assert (two.target, two.score, two.level) == ("b.example", 1, "observed")
@@ -69,9 +69,9 @@ def test_a_statement_is_true_of_every_row_it_names():
     change = RST | {"rst_seq_change": True}
     rows = (change, change | {"rst_to_client": 3}, change | {"rst_to_client": 2, "server_local": True}, RST)
     (finding,) = evaluate(rules(GOOD), {"flow": flows(*rows)}).findings
-    assert [item.statement for item in finding.evidence] == ["1 to 3 resets (3 of 4 connections)"]
+    assert [item.statement for item in finding.evidence] == ["1 to 3 resets, in 3 of 4 connections"]
     assert [(item.outcome, item.statement) for item in finding.benign] == [
-        ("excluded", "it is not local (not so for 1 of 4 connections)")
+        ("excluded", "it is not local, not so in 1 of 4 connections")
     ]
 
 
@@ -189,6 +189,15 @@ def test_conditions_split_at_their_outer_ands():
         "d BETWEEN 1 AND 3",
     )
     assert split_and("a OR b AND c") == ("a OR b AND c",)
+
+
+def test_only_the_lowest_cap_is_told():
+    caps = "".join(
+        f"  - {{level: {level}, because: '{said}'}}\n"
+        for level, said in (("likely", "a"), ("observed", "b"), ("observed", "c"), ("suspected", "d"))
+    )
+    (finding,) = evaluate(rules(GOOD + "caps:\n" + caps), {"flow": flows(RST)}).findings
+    assert finding.notes == ("not above observed: b", "not above observed: c")
 
 
 def test_explain_tells_a_match_with_all_its_reasons():

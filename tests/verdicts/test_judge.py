@@ -80,6 +80,11 @@ def test_one_sided_and_midstream_connections_say_nothing(gate):
     assert "judge" in only([reset(**{gate: False})]).summary
 
 
+@pytest.mark.parametrize(("number", "start"), [(1, "The only connection is"), (2, "Both c"), (3, "All 3 c")])
+def test_a_sentence_begins_as_sentences_do(number, start):
+    assert only([reset(start_seen=False)] * number).summary.startswith(start)
+
+
 def test_a_client_that_closed_first_did_not_fail():
     assert "failed" not in only([reset(rst_to_server_before_rst=True)]).summary
 
