@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
+import time
 from typing import TYPE_CHECKING, Final, Generic, Self, TypeVar
 
 if TYPE_CHECKING:
@@ -14,6 +15,10 @@ Item = TypeVar("Item")
 
 DEPTH: Final = 2
 """Items drawn ahead; enough to be busy while the consumer loads its rules."""
+
+
+PATIENCE_S: Final = 1.0
+"""How long the item at hand is waited for when the iteration is left early: a silent pipe may never give it."""
 
 
 class _End:
@@ -28,7 +33,8 @@ class ReadAhead(Generic[Item]):
 
     Drawing begins at once. Reading and hashing release the interpreter, so they run beside the array code of the
     consumer. At most two items are held besides the consumer's. An error of ``items`` is raised to the consumer, after
-    the items before it. Use as a context manager: when it is left early, the thread ends with the item it is at.
+    the items before it. Use as a context manager: when it is left early, the thread ends with the item it is at, which
+    is waited for, but not for ever.
     """
 
     def __init__(self, items: Iterable[Item]) -> None:
@@ -47,14 +53,16 @@ class ReadAhead(Generic[Item]):
                     return
         except BaseException as caught:  # noqa: BLE001 - raised again in the consumer's thread
             error = caught
-        self._line.put(_End(error))
+        if not self._stopped.is_set():
+            self._line.put(_End(error))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stopped.set()
-        while self._thread.is_alive():
+        until = time.monotonic() + PATIENCE_S
+        while self._thread.is_alive() and time.monotonic() < until:
             # the thread may be waiting for room in the line
             with contextlib.suppress(queue.Empty):
                 self._line.get(timeout=0.01)

@@ -56,7 +56,8 @@ class StoredBytes:
         if not self._own:
             if sys.stdin is None:  # a process may be started without one
                 raise CaptureError("-: there is no standard input: name a capture file")
-            self._file: BinaryIO = sys.stdin.buffer
+            # Not the buffer: its lock, held by a thread that waits for a silent pipe, keeps Python from ending.
+            self._file: BinaryIO = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
             return
         try:
             self._file = Path(path).open("rb", buffering=0)  # noqa: SIM115 - closed by close()

@@ -3,11 +3,9 @@
 # ruff: noqa: PLC0415 - heavy modules are imported where they are used: help must be instant
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from forensics.cli.run import analyzed, check_output, text_output
+from forensics.cli.run import analyzed, binary_output, check_output, text_output
 from forensics.errors import ForensicsError
 
 
@@ -40,9 +38,10 @@ def analyze(  # noqa: PLR0913 - one parameter an option
     Exit status: 0 analysed (1 with --exit-code when something was found), 2 unusable arguments or input.
     """
     check_output(capture, output)
-    check_output(capture, evidence)
-    if evidence is not None and capture == "-":
-        raise ForensicsError("standard input cannot be read twice: name a file to use --evidence")
+    if evidence is not None:
+        check_output(capture, evidence)
+        if capture == "-":
+            raise ForensicsError("standard input cannot be read twice: name a file to use --evidence")
     analysis = analyzed(capture, progress=not no_progress)
     with text_output(output) as stream:
         if form == "json":
@@ -58,7 +57,7 @@ def analyze(  # noqa: PLR0913 - one parameter an option
     if evidence is not None:
         from forensics.report.evidence import write_evidence
 
-        with Path(evidence).open("wb") as packets:
+        with binary_output(evidence) as packets:
             write_evidence(analysis, capture, packets)
     if exit_code:
         from forensics.signatures.model import LEVELS

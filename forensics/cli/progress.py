@@ -19,7 +19,7 @@ class ReadingBar:
     """Called with stored bytes read and the total (None if unknown); draws on stderr after one second."""
 
     def __init__(self, *, wanted: bool) -> None:
-        self._wanted = wanted and sys.stderr.isatty()
+        self._wanted = wanted and sys.stderr is not None and sys.stderr.isatty()
         self._started = time.monotonic()
         self._bar: Progress | None = None
         self._task: TaskID | None = None
@@ -34,7 +34,7 @@ class ReadingBar:
         if self._bar is None:
             if time.monotonic() - self._started < _PATIENCE_S:
                 return
-            self._open(total)
+            self._open(done, total)
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=done, total=total)
 
@@ -44,17 +44,22 @@ class ReadingBar:
         if self._bar is not None:
             self._bar.stop()
 
-    def _open(self, total: int | None) -> None:
+    def _open(self, done: int, total: int | None) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.table import Column
 
+        console = Console(stderr=True)
+        if console.is_dumb_terminal:  # it cannot take a line back
+            self._wanted = False
+            return
         self._bar = Progress(
             TextColumn("reading", markup=False),
             BarColumn(),
-            DownloadColumn(),
+            DownloadColumn(table_column=Column(no_wrap=True)),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=console,
             transient=True,
         )
-        self._task = self._bar.add_task("reading", total=total)
+        self._task = self._bar.add_task("reading", completed=done, total=total)
         self._bar.start()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -27,10 +28,12 @@ def analyzed(capture: str, *, progress: bool) -> Analysis:
 
     Raises ForensicsError when it is no capture.
     """
-    if capture == "-" and sys.stdin.isatty():
+    if capture == "-" and sys.stdin is not None and sys.stdin.isatty():
         raise CaptureError("standard input is a terminal: pipe a capture into it, or name a file")
     from forensics.analysis import analyze_capture
 
+    # Polars has system calls go on after Ctrl-C; one that reads from a silent pipe would never end.
+    signal.siginterrupt(signal.SIGINT, True)  # noqa: FBT003 - it takes no keywords
     # Hellos and look-ups are kept by the ten thousand and hold no cycles: looking for some in them time and again
     # would cost a tenth of the whole run.
     gc.set_threshold(100_000, 20, 100)
@@ -46,9 +49,15 @@ def analyzed(capture: str, *, progress: bool) -> Analysis:
 
 
 def check_output(capture: str, output: str | None) -> None:
-    """Refuse to overwrite the capture with what is said of it, before any work is done."""
+    """Refuse an output that cannot be, or that would overwrite the capture, before any work is done."""
     if output is None:
+        if sys.stdout is None:  # a process may be started without one
+            raise ForensicsError("there is no standard output: name a file with --output")
         return
+    if os.path.isdir(output):  # noqa: PTH112 - a name of any kind
+        raise ForensicsError(f"{output}: is a folder: name a file in it")
+    if not Path(output).parent.is_dir():
+        raise ForensicsError(f"{output}: its folder does not exist: make it, or name another output file")
     with contextlib.suppress(OSError):
         if os.path.samefile(capture, output):  # noqa: PTH121 - either may be a name of any kind
             raise ForensicsError(f"{output}: this is the capture itself; name another output file")
@@ -56,9 +65,37 @@ def check_output(capture: str, output: str | None) -> None:
 
 @contextlib.contextmanager
 def text_output(output: str | None) -> Iterator[IO[str]]:
-    """Standard output, or the file named by ``--output``."""
-    if output is None:
-        yield sys.stdout
-        return
-    with Path(output).open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
-        yield stream
+    """Standard output, or the file named by ``--output``; raises ForensicsError when it cannot be written."""
+    with _named(output):
+        if output is None:
+            yield sys.stdout
+            sys.stdout.flush()
+            return
+        with Path(output).open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
+            yield stream
+
+
+@contextlib.contextmanager
+def binary_output(output: str | None) -> Iterator[IO[bytes]]:
+    """As text_output, for bytes."""
+    with _named(output):
+        if output is None:
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
+            return
+        with Path(output).open("wb") as stream:
+            yield stream
+
+
+@contextlib.contextmanager
+def _named(output: str | None) -> Iterator[None]:
+    """Errors of writing, with the name of what could not be written."""
+    try:
+        yield
+    except BrokenPipeError:  # no error: the reader has seen enough
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ForensicsError(
+            f"{output or 'standard output'}: cannot be written ({reason}): name another output file"
+        ) from None

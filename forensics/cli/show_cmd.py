@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import difflib
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from forensics.cli.run import analyzed, check_output, text_output
+from forensics.cli.run import analyzed, binary_output, check_output, text_output
 from forensics.errors import ForensicsError
 
 if TYPE_CHECKING:
@@ -67,10 +66,7 @@ def _write(frame: pl.DataFrame, form: str, output: str | None) -> None:
     from forensics.report import rows
 
     if form == "parquet":
-        if output is None:
-            rows.write_parquet(frame, sys.stdout.buffer)
-            return
-        with Path(output).open("wb") as binary:
+        with binary_output(output) as binary:
             rows.write_parquet(frame, binary)
         return
     with text_output(output) as stream:

@@ -100,14 +100,14 @@ def test(context: click.Context, rules: tuple[str, ...]) -> None:
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="Most rows to explain.")
 def explain(rule: str, capture: Path, limit: int) -> None:
     """Show for each candidate which conditions of RULE held in CAPTURE, which failed, and on which values."""
-    from forensics.analysis import analyze_capture
+    from forensics.cli.run import analyzed
     from forensics.report.printable import clipped
     from forensics.signatures import SignatureSet
     from forensics.signatures.explain import explain as explain_rows
     from forensics.signatures.explain import told
 
     chosen = SignatureSet.load().rule(rule)
-    analysis = analyze_capture(str(capture))
+    analysis = analyzed(str(capture), progress=True)
     counts = analysis.outcomes.get(chosen.id, {})
     click.echo(f"{chosen.id}: " + ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items()))
     rows = explain_rows(chosen, analysis.tables[chosen.table.name], limit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -80,7 +81,10 @@ def write_ndjson(frame: pl.DataFrame, stream: IO[str]) -> None:
 
 def write_parquet(frame: pl.DataFrame, stream: IO[bytes]) -> None:
     """Apache Parquet with the types of the dictionary; texts as they were observed."""
-    frame.write_parquet(stream)
+    # Polars tells no full disk from a fault of its own: let the stream itself speak.
+    whole = io.BytesIO()
+    frame.write_parquet(whole)
+    stream.write(whole.getbuffer())
 
 
 def _rows(frame: pl.DataFrame) -> Iterator[tuple[Any, ...]]:
