@@ -1,4 +1,4 @@
-"""Hand-made fact tables: a row names what matters, the rest is what an ordinary row holds."""
+"""Hand-made fact tables and rules: a row names what matters, the rest is what an ordinary row holds."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 import polars as pl
 
 from forensics.observations.dictionary import DNS, FLOW, Table
+from forensics.signatures import SignatureSet
+from forensics.signatures.load import read_rule
 
 SECOND = 1_000_000_000
 
@@ -56,3 +58,11 @@ def flows(*rows: dict[str, Any]) -> pl.DataFrame:
 
 def lookups(*rows: dict[str, Any]) -> pl.DataFrame:
     return table(DNS, DNS_ROW, [{"client_port": 40000 + n, "stream": n, **row} for n, row in enumerate(rows)])
+
+
+def rules(*texts: str) -> SignatureSet:
+    made = [read_rule("r.yaml", text.encode()) for text in texts]
+    return SignatureSet(tuple(sorted(made, key=lambda rule: rule.id)), "0")
+
+
+RST = {"rst_to_client": 1, "rst_to_client_frames": [7]}

@@ -44,16 +44,6 @@ def test_weak_findings_accuse_nobody(level):
     assert only([reset()], finding(level=level)).status == "undetermined"
 
 
-@pytest.mark.parametrize("mechanism", ["dns-injection", "dns-tampering", "throttling-police"])
-def test_a_weak_sign_is_told_in_weak_words(mechanism):
-    def summary(level):
-        return only([works()], finding(mechanism, level), dns=[LOOKUP]).summary
-
-    assert "may be" in summary("suspected") or "as if" in summary("suspected")
-    assert "may be" not in summary("likely")
-    assert "as if" not in summary("likely")
-
-
 def test_throttling_degrades():
     verdict = only([works(steady_rate_bps=140_000.0)], finding("throttling-police", "likely"))
     assert verdict.status == "degraded"
@@ -75,20 +65,6 @@ def test_a_rare_failure_that_works_when_tried_again_is_ordinary():
     assert only([reset(first_time=9), *[works(first_time=n) for n in range(2, 7)]]).status == "undetermined"
 
 
-@pytest.mark.parametrize("gate", ["both_directions", "start_seen"])
-def test_one_sided_and_midstream_connections_say_nothing(gate):
-    assert "judge" in only([reset(**{gate: False})]).summary
-
-
-@pytest.mark.parametrize(("number", "start"), [(1, "The only connection is"), (2, "Both c"), (3, "All 3 c")])
-def test_a_sentence_begins_as_sentences_do(number, start):
-    assert only([reset(start_seen=False)] * number).summary.startswith(start)
-
-
-def test_a_client_that_closed_first_did_not_fail():
-    assert "failed" not in only([reset(rst_to_server_before_rst=True)]).summary
-
-
 LOOKUP = {"qname": "mmg.whatsapp.net", "qtype": "A", "app": "whatsapp", "feature": "media", "responses": 1}
 
 
@@ -102,32 +78,6 @@ def test_a_poisoned_name_is_blocked_unless_a_genuine_address_works():
     assert only([], found, dns=[poisoned]).status == "blocked"
     assert only([works(server="8.7.198.45")], found, dns=[poisoned]).status == "blocked"
     assert only([works(server="157.240.1.1")], found, dns=[poisoned]).status == "degraded"
-
-
-def test_data_that_comes_after_a_reset_is_no_success():
-    flow = {"app": "whatsapp", "feature": "text", "bytes_to_client": 400, "bytes_to_server": 100, "server_port": 5222,
-            "rst_to_client": 1, "first_data_to_client_frame": 9}  # fmt: skip
-    assert only([{**flow, "rst_to_client_frames": [8]}]).status == "undetermined"
-    assert only([{**flow, "rst_to_client_frames": [10]}]).status == "ok"
-
-
-def test_other_targets_are_named_while_they_are_few():
-    def summary(*others, level="strong"):
-        more = [finding(target=name, level=level, streams=()) for name in others]
-        return only([reset()], finding(), *more).summary
-
-    assert summary("a.whatsapp.net").endswith("; the same was seen for a.whatsapp.net.")
-    assert "for a.example, b.example, c.example and 2 others" in summary(*[f"{c}.example" for c in "abcde"])
-    assert "weak signs of the same were seen for a.example and b.example" in summary(
-        "a.example", "b.example", level="suspected"
-    )
-
-
-def test_what_works_is_named_beside_what_does_not():
-    flows = [reset(), {"app": "whatsapp", "feature": "text", "bytes_to_client": 4000, "server_port": 5222}]
-    media, text = judge(tables(flows), (finding(),))
-    assert (media.feature, text.feature, text.status) == ("media", "text", "ok")
-    assert media.summary.endswith("; text in the same capture works.")
 
 
 def test_the_order_of_rows_does_not_matter():
