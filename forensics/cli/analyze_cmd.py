@@ -53,7 +53,9 @@ def analyze(  # noqa: PLR0913 - one parameter an option
 
             from forensics.report.text import text_report
 
-            text_report(analysis, Console(file=stream))
+            console = Console(file=stream)
+            console.on_broken_pipe = _gone  # type: ignore[method-assign]
+            text_report(analysis, console)
     if evidence is not None:
         from forensics.report.evidence import write_evidence
 
@@ -66,3 +68,8 @@ def analyze(  # noqa: PLR0913 - one parameter an option
         levels = [f.level for f in analysis.findings] + [v.level for v in analysis.verdicts]
         if any(level in likely for level in levels):
             ctx.exit(1)
+
+
+def _gone() -> None:
+    """In place of rich's own way to end when the reader has gone: with 1, which has another meaning here."""
+    raise BrokenPipeError

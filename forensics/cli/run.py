@@ -89,7 +89,7 @@ def binary_output(output: str | None) -> Iterator[IO[bytes]]:
 
 @contextlib.contextmanager
 def _named(output: str | None) -> Iterator[None]:
-    """Errors of writing, with the name of what could not be written."""
+    """Turn an error of writing into a ForensicsError that names what could not be written (None: stdout)."""
     try:
         yield
     except BrokenPipeError:  # no error: the reader has seen enough
