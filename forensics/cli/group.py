@@ -26,6 +26,10 @@ EXIT_PIPE: Final = 141
 
 _COMMANDS: Final = {
     "analyze": ("forensics.cli.analyze_cmd:analyze", "Say what works, what does not, and why."),
+    "crosscheck": (
+        "forensics.cli.crosscheck_cmd:crosscheck",
+        "Compare what we read with what tshark reads.",
+    ),
     "docs": ("forensics.cli.docs_cmd:docs", "Print reference documentation."),
     "show": ("forensics.cli.show_cmd:show", "Print a table of facts: flows, resets or dns."),
     "signatures": ("forensics.cli.signatures_cmd:signatures", "List, check and test the signatures."),
@@ -77,7 +81,8 @@ class _Group(click.Group):
         try:
             result = super().invoke(ctx)
             # A reader that has gone must be noticed here, not by the interpreter on its way out.
-            sys.stdout.flush()
+            if sys.stdout is not None:
+                sys.stdout.flush()
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except ForensicsError as error:
@@ -88,8 +93,8 @@ class _Group(click.Group):
         except KeyboardInterrupt:
             sys.exit(EXIT_INTERRUPTED)
         except OSError as error:
-            name = f"{error.filename}: " if error.filename else ""
-            _fail(ctx, f"{name}{error.strerror or error}", EXIT_UNUSABLE)
+            what = error.filename or "reading or writing failed"
+            _fail(ctx, f"{what}: {error.strerror or error}", EXIT_UNUSABLE)
         except Exception as error:  # noqa: BLE001 - the last line of defence: users never see a traceback unasked
             hint = "" if ctx.params.get("debug") else "; run 'forensics --debug ...' for the traceback"
             _fail(
