@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
-
-import polars as pl
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from forensics.observations.dictionary import DNS, FLOW
 from forensics.signatures.model import LEVELS, Benign, Evidence, Finding, FrameRole, Subject
 from forensics.signatures.score import Match, target_expr, word_expr
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    import polars as pl
 
     from forensics.signatures.rule import Rule
 
@@ -21,7 +21,11 @@ MAX_FRAMES: Final = 64
 
 
 MAX_ROWS: Final = 256
-"""Rows of one finding whose values its statements give."""
+"""Rows of one finding whose values and frames its statements give."""
+_CHUNK: Final = 4096
+"""Rows fetched from a table at once."""
+_Rows: TypeAlias = "Mapping[int, Mapping[str, Any]]"
+"""Values of rows by their place in the match, the best row first."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,9 @@ def build_findings(matches: Sequence[Match], tables: Mapping[str, pl.DataFrame])
     made: list[tuple[int, Finding]] = []
     for match, places in zip(matches, kept, strict=True):
         frame = tables[match.rule.table.name]
-        for group in _groups(match, places, frame):
-            finding = _finding(group, frame)
+        subjects = _subjects(match.rule, frame[match.rows])
+        for group, rows in _with_rows(_groups(match, places, frame), frame):
+            finding = _finding(group, rows, tuple(subjects[place] for place in group.places))
             first = min(finding.frame_numbers(), default=0)
             made.append((first, finding))
     made.sort(
@@ -100,13 +105,33 @@ def _groups(match: Match, places: Sequence[int], frame: pl.DataFrame) -> list[_G
     ]
 
 
-def _finding(group: _Group, frame: pl.DataFrame) -> Finding:
-    match, rule = group.match, group.match.rule
+def _with_rows(groups: Sequence[_Group], frame: pl.DataFrame) -> Iterator[tuple[_Group, _Rows]]:
+    """Each group with the values of its best row and the first others, by place; fetched for many groups at once."""
+    start = 0
+    while start < len(groups):
+        chunk: list[tuple[_Group, list[int]]] = []
+        size = 0
+        while start < len(groups) and size < _CHUNK:
+            chunk.append((groups[start], _told(groups[start])))
+            size += len(chunk[-1][1])
+            start += 1
+        match = chunk[0][0].match
+        wanted = [place for _, told in chunk for place in told]
+        values = iter(frame.select(match.rule.columns())[match.rows[wanted]].rows(named=True))
+        for group, told in chunk:
+            yield group, {place: next(values) for place in told}
+
+
+def _told(group: _Group) -> list[int]:
+    """The best row and the first others; the rest is counted only."""
+    match = group.match
     best = max(group.places, key=lambda place: (match.levels[place], match.scores[place], -place))
-    rows = {place: frame.row(int(match.rows[place]), named=True) for place in _spoken_of(group, best)}
-    columns = {*rule.frames, *(name for item in rule.evidence for name in item.frames)}
-    columns.update(name for item in rule.benign for name in item.frames)
-    shown = frame[match.rows[list(group.places)]].select(sorted(columns))
+    return [best, *[place for place in group.places[:MAX_ROWS] if place != best][: MAX_ROWS - 1]]
+
+
+def _finding(group: _Group, rows: _Rows, subjects: tuple[Subject, ...]) -> Finding:
+    match, rule = group.match, group.match.rule
+    best = next(iter(rows))
     return Finding(
         id="",
         signature=rule.id,
@@ -117,17 +142,12 @@ def _finding(group: _Group, frame: pl.DataFrame) -> Finding:
         app=group.app,
         feature=group.feature,
         target=group.target,
-        subjects=_subjects(rule, frame[match.rows[list(group.places)]]),
-        evidence=_evidence(group, best, rows, shown),
-        benign=_benign(group, best, rows, shown),
-        frames=_frames(rule, shown),
+        subjects=subjects,
+        evidence=_evidence(group, best, rows),
+        benign=_benign(group, best, rows),
+        frames=_frames(rule, rows),
         notes=_notes(match, best, rows[best]),
     )
-
-
-def _spoken_of(group: _Group, best: int) -> list[int]:
-    """The best row and the first others, whose values the statements give; the rest is counted only."""
-    return [best, *[place for place in group.places if place != best][: MAX_ROWS - 1]]
 
 
 def _where(group: _Group, holds: Sequence[bool], *, contrary: bool = False) -> str:
@@ -154,22 +174,17 @@ def _subjects(rule: Rule, rows: pl.DataFrame) -> tuple[Subject, ...]:
     )
 
 
-def _numbers(
-    shown: pl.DataFrame, columns: Iterable[str], keep: Sequence[bool] | None = None
-) -> tuple[int, ...]:
-    """Frames in these columns over all rows (or the kept ones), ascending, each once, the first MAX_FRAMES."""
-    found: set[int] = set()
-    for name in columns:
-        values = shown[name] if keep is None else shown[name].filter(pl.Series(keep, dtype=pl.Boolean))
-        if isinstance(values.dtype, pl.List):
-            values = values.explode()
-        found.update(values.drop_nulls().to_list())
-    return tuple(sorted(found)[:MAX_FRAMES])
+def _numbers(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> tuple[int, ...]:
+    """Frames in these columns of the rows, ascending, each once, the first MAX_FRAMES."""
+    found: set[int | None] = set()
+    for row in rows:
+        for name in columns:
+            value = row[name]
+            found.update(value if isinstance(value, list) else (value,))
+    return tuple(sorted(frame for frame in found if frame is not None)[:MAX_FRAMES])
 
 
-def _evidence(
-    group: _Group, best: int, rows: Mapping[int, Mapping[str, object]], shown: pl.DataFrame
-) -> tuple[Evidence, ...]:
+def _evidence(group: _Group, best: int, rows: _Rows) -> tuple[Evidence, ...]:
     match = group.match
     made = []
     for item in match.rule.evidence:
@@ -177,16 +192,13 @@ def _evidence(
         if not held[best]:
             continue
         extra = {"distinct": int(match.counts[item.id][best])} if item.id in match.counts else {}
-        holds = [bool(held[place]) for place in group.places]
-        frames = _numbers(shown, item.frames, holds)
-        said = item.because.fill(*({**row, **extra} for place, row in rows.items() if held[place]))
-        made.append(Evidence(item.id, item.points, said + _where(group, holds), frames))
+        told = [{**row, **extra} for place, row in rows.items() if held[place]]
+        said = item.because.fill(*told) + _where(group, [bool(held[place]) for place in group.places])
+        made.append(Evidence(item.id, item.points, said, _numbers(told, item.frames)))
     return tuple(made)
 
 
-def _benign(
-    group: _Group, best: int, rows: Mapping[int, Mapping[str, object]], shown: pl.DataFrame
-) -> tuple[Benign, ...]:
+def _benign(group: _Group, best: int, rows: _Rows) -> tuple[Benign, ...]:
     """Each explanation as it is for the best row; where other rows differ, that is said."""
     match = group.match
     made = []
@@ -200,10 +212,10 @@ def _benign(
         if statement is None:
             continue
         alike = [outcomes[place] == outcome for place in group.places]
-        said = statement.fill(*(row for place, row in rows.items() if outcomes[place] == outcome))
-        said += _where(group, alike, contrary=True)
+        told = [row for place, row in rows.items() if outcomes[place] == outcome]
+        said = statement.fill(*told) + _where(group, alike, contrary=True)
         if outcome == "stands":
-            made.append(Benign(item.id, outcome, said, item.points, _numbers(shown, item.frames, alike)))
+            made.append(Benign(item.id, outcome, said, item.points, _numbers(told, item.frames)))
         else:
             made.append(Benign(item.id, outcome, said))
     return tuple(made)
@@ -213,11 +225,11 @@ def _benign_outcome(testable: bool, stands: bool) -> str:  # noqa: FBT001 - a pa
     return ("stands" if stands else "excluded") if testable else "not-testable"
 
 
-def _frames(rule: Rule, shown: pl.DataFrame) -> tuple[FrameRole, ...]:
+def _frames(rule: Rule, rows: _Rows) -> tuple[FrameRole, ...]:
     found: dict[FrameRole, None] = {}
     for name in rule.frames:
         role = rule.table.column(name).role or name
-        found.update(dict.fromkeys(FrameRole(number, role) for number in _numbers(shown, (name,))))
+        found.update(dict.fromkeys(FrameRole(number, role) for number in _numbers(rows.values(), (name,))))
     return tuple(sorted(found, key=lambda item: (item.frame, item.role)))
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from forensics.signatures import evaluate
-from forensics.signatures.findings import MAX_FRAMES
+from forensics.signatures.findings import MAX_FRAMES, MAX_ROWS
 from tests.signatures.tables import RST, flows, rules
 from tests.signatures.test_load import GOOD
 
@@ -84,3 +84,25 @@ def test_only_the_lowest_cap_is_told():
     )
     (finding,) = evaluate(rules(GOOD + "caps:\n" + caps), {"flow": flows(RST)}).findings
     assert finding.notes == ("not above observed: b", "not above observed: c")
+
+
+def test_a_finding_of_many_connections_counts_them_all_and_shows_the_best():
+    many = [RST | {"rst_to_client_frames": [n + 10]} for n in range(MAX_ROWS + 50)]
+    many[-1] = many[-1] | {"rst_seq_change": True, "rst_to_client": 7}
+    (finding,) = evaluate(rules(GOOD), {"flow": flows(*many)}).findings
+    total = MAX_ROWS + 50
+    assert len(finding.subjects) == total
+    assert [(item.statement, item.frames) for item in finding.evidence] == [
+        (f"7 resets, in 1 of {total} connections", (total + 9,))
+    ]
+    assert len(finding.frames) == MAX_FRAMES
+
+
+def test_many_findings_keep_their_own_rows():
+    rows = [RST | {"sni": f"n{n % 3000}.example", "rst_to_client_frames": [n + 1], "rst_seq_change": True}
+            for n in range(6000)]  # fmt: skip
+    found = evaluate(rules(GOOD), {"flow": flows(*rows)}).findings
+    assert len(found) == 3000
+    for n, finding in enumerate(found):
+        assert (finding.target, [item.row for item in finding.subjects]) == (f"n{n}.example", [n, n + 3000])
+        assert finding.evidence[0].frames == (n + 1, n + 3001)
