@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from click.testing import CliRunner
+
+from forensics.cli import main
+from forensics.observations.dictionary import TABLES
+
+
+def printed(form):
+    result = CliRunner().invoke(main, ["docs", "observations", "--format", form])
+    assert result.exit_code == 0
+    assert all(char == "\n" or char.isprintable() for char in result.output)
+    return result.output.splitlines()
+
+
+def test_every_column_is_one_line_of_text():
+    lines = printed("text")
+    for table in TABLES.values():
+        start = lines.index(f"{table.name}: {table.row}") + 2
+        shown = lines[start : start + len(table.columns)]
+        assert [line.split()[0] for line in shown] == [column.name for column in table.columns]
+        assert all(column.meaning in line for line, column in zip(shown, table.columns, strict=True))
+        assert all(column.source in line for line, column in zip(shown, table.columns, strict=True))
+
+
+def test_every_column_is_one_row_of_markdown():
+    lines = printed("markdown")
+    for table in TABLES.values():
+        start = lines.index(f"## {table.name}")
+        body = lines[start + 6 : start + 6 + len(table.columns)]
+        assert [line.split("`")[1] for line in body] == [column.name for column in table.columns]
+        # a bar inside a cell would shift the columns
+        assert {line.replace("\\|", "").count("|") for line in lines[start + 4 : start + 6] + body} == {6}
