@@ -57,6 +57,16 @@ def test_an_incomplete_handshake_has_no_rtt(missing):
         assert engine.handshake_rtt(np.array([0])).tolist() == [-1]
 
 
+def test_an_ack_before_the_syn_ack_completes_nothing():
+    talk = Talk()
+    talk.c(SYN, 0)
+    talk.c(ACK)
+    talk.s(SYN | ACK, 0)
+    talk.c(ACK, ms=70)
+    for engine in engines(talk.packets):
+        assert engine.handshake_rtt(np.array([0])).tolist() == [60 * MS]
+
+
 def test_without_a_syn_the_reordering_limit_is_the_smallest():
     """A segment that is repeated 20 ms later was lost, unless the RTT were known to be longer."""
     talk = Talk()
