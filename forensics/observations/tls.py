@@ -192,7 +192,8 @@ class TlsCollector:
     def _learn(self, side: int, facts: HelloFacts) -> None:
         flow = side >> 1
         self.sides["state"][side] = _DONE
-        if flow in self.hellos:
+        other = self.hellos.get(flow)
+        if other and other.frames[-1] < facts.frames[-1]:  # both ends say hello: the first to be whole counts
             return
         self.hellos[flow] = facts
         self.partial.discard(side)

@@ -89,6 +89,9 @@ def table(packets: Sequence[Pkt], book: AddressBook, first: int = 1) -> tuple[pl
     """The packet table of consecutive frames from ``first`` on, and the bytes it points into."""
     data = b""
     rows = []
+    v6 = {end[0] for p in packets for end in (p.src, p.dst) if ":" in end[0]}
+    if v6:  # as decoding does: all new addresses of a batch at once
+        book.intern_v6(np.frombuffer(b"".join(map(_packed, sorted(v6))), np.uint8).reshape(-1, 16))
     for frame, p in enumerate(packets, first):
         quoted = p.icmp is not None
         address = [_number(book, end[0]) for end in (p.src, p.dst)]
@@ -101,6 +104,10 @@ def table(packets: Sequence[Pkt], book: AddressBook, first: int = 1) -> tuple[pl
         ))  # fmt: skip
         data += b"" if quoted else p.data
     return pl.DataFrame(rows, schema=PACKET_SCHEMA, orient="row"), np.frombuffer(data, dtype=np.uint8)
+
+
+def _packed(address: str) -> bytes:
+    return ipaddress.ip_address(address).packed
 
 
 def _number(book: AddressBook, address: str) -> int:

@@ -14,6 +14,7 @@ from pcaps.generate.tls import client_hello, data, server_flight
 from tests.flows.made import ACK, FIN, PSH, RST, SYN, Pkt, Talk, collect, tables
 
 ENDS = [("10.0.0.1", 1000), ("10.0.0.1", 2000), ("10.0.0.2", 443)]
+ENDS6 = [("2001:db8::2", 1000), ("2001:db8::1", 1000), ("2001:db8::1", 443)]
 FLAGS = [SYN, SYN | ACK, ACK, ACK, ACK, ACK | PSH, RST, RST | ACK, FIN | ACK]
 RNG = random.Random(1)  # noqa: S311 - reproducible bytes
 HELLO = client_hello(RNG, b"example.org")
@@ -27,7 +28,7 @@ OFFSETS = [0, 1, 1, 1, 101, 201, 301, 401, 700, 50_000, 2**31]
 
 @st.composite
 def packet(draw):
-    src, dst = draw(st.permutations(ENDS))[:2]
+    src, dst = draw(st.permutations(draw(st.sampled_from([ENDS, ENDS, ENDS6]))))[:2]
     isn = draw(st.sampled_from(STARTS))
     offset = draw(st.sampled_from(OFFSETS))
     kind = draw(st.integers(0, 9))

@@ -193,6 +193,19 @@ def test_the_server_may_be_captured_first():
     assert row["to_client_packets_after_hello"] == 0
 
 
+@pytest.mark.parametrize("swap", [False, True])
+@pytest.mark.parametrize("cut", [None, 300])
+def test_of_two_hellos_the_one_that_was_whole_first_counts(swap, cut):
+    """Both ends say ClientHello, which no TLS does: where batches are cut must not decide."""
+    talk = Talk(client=SERVER, server=CLIENT) if swap else Talk()
+    talk.c(ACK | PSH, 1, 1, data=LARGE[:cut])
+    if cut:
+        talk.c(ACK | PSH, 1 + cut, 1, data=LARGE[cut:])
+    talk.s(ACK | PSH, 1, 1, data=HELLO)
+    row = every_cut(talk.packets)
+    assert row["sni"] == "large.example"
+
+
 def test_alerts_and_application_data():
     talk = Talk().shake()
     talk.c(ACK | PSH, 1, 1, data=HELLO)
