@@ -17,6 +17,7 @@ from tests.conftest import REPO_ROOT
 from tests.report.made import analysis, tables
 
 CAPTURE = REPO_ROOT / "pcaps" / "fmt-sll" / "capture.pcap"
+LONG = REPO_ROOT / "pcaps" / "demo-whatsapp-2017" / "capture.pcap"
 
 
 def test_damage_is_a_warning_and_no_error(run):
@@ -88,7 +89,7 @@ def test_a_process_without_a_standard_stream(stream):
     assert ("Verdicts" in done.stdout) == (stream == 2)
 
 
-@pytest.mark.parametrize(("given", "piped"), [(0, False), (20_000, False), (20_000, True)])
+@pytest.mark.parametrize(("given", "piped"), [(0, False), (100_000, False), (100_000, True)])
 def test_ctrl_c_ends_a_read_from_a_silent_pipe(tmp_path, given, piped):
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
@@ -103,7 +104,7 @@ def test_ctrl_c_ends_a_read_from_a_silent_pipe(tmp_path, given, piped):
         try:
             # Both say that the command is past its start, where Python itself would answer, with a traceback.
             target = process.stdin.fileno() if piped else os.open(fifo, os.O_WRONLY)
-            os.write(target, CAPTURE.read_bytes()[:given])
+            os.write(target, LONG.read_bytes()[:given])
             wait_until_all_is_taken(target)
             process.send_signal(signal.SIGINT)
             assert process.wait(timeout=30) == 130
