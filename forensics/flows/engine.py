@@ -307,8 +307,10 @@ class FlowEngine:
             | (batch.column["ttl"][rows].astype(np.int64) << 1)
             | batch.column["df"][rows]
         )
-        values, counts = np.unique(key, return_counts=True)
-        self._ttls.append(pl.DataFrame({"key": values, "packets": counts.astype(np.int64)}))
+        # Packets of one sender lie together and mostly carry one TTL: few runs, summed up by key at the end.
+        starts = run_starts(key)
+        counts = np.diff(np.append(starts, len(key)))
+        self._ttls.append(pl.DataFrame({"key": key[starts], "packets": counts}))
         if len(self._ttls) > _MERGE_AFTER:
             self._ttls = [pl.concat(self._ttls).group_by("key").agg(pl.col("packets").sum())]
 
