@@ -17,7 +17,6 @@ from forensics.decode.addresses import AddressBook
 from forensics.decode.columns import PACKET_SCHEMA
 from forensics.observations.dictionary import DNS
 from forensics.observations.dns import KEPT, DnsCollector
-from forensics.observations.dns_names import bogon_kind, is_local_address, is_public_name, registrable
 
 CLIENT, RESOLVER = "10.0.0.2", "8.8.8.8"
 MS = 1_000_000
@@ -305,50 +304,6 @@ def test_bogons_and_shared_answers():
     assert found[0]["resolver_true_names"] == 1
     assert [row["resolver_private"] for row in found] == [False] * 6 + [True]
     assert [row["answer_names"] for row in found] == [2, 2, 1, 1, 2, None, None]
-
-
-@pytest.mark.parametrize(
-    ("name", "public"),
-    [
-        ("www.facebook.com", True), ("example.com", True), ("x.y.z.w.v.u.example.org", True),
-        ("localhost", False), (".", False), ("", False), ("a.local", False), ("nas.home.arpa", False),
-        ("1.0.0.127.in-addr.arpa", False), ("foo.internal", False), ("x.onion", False), ("a.b.test", False),
-        ("c.invalid", False), ("d.example", False), ("e.alt", False), ("f.corp", False), ("fritz.box", False),
-        ("192-168-1-2.abc.plex.direct", False), ("dns.msftncsi.com", False), ("notplex.direct.com", True),
-        ("mylocal.com", True),
-    ],
-)  # fmt: skip
-def test_public_names(name: str, public: bool):  # noqa: FBT001 - an expected value
-    assert is_public_name(name) is public
-
-
-@pytest.mark.parametrize(
-    ("address", "kind"),
-    [
-        ("0.0.0.0", "unspecified"), ("10.10.34.34", "private"), ("172.31.0.1", "private"), ("172.32.0.1", None),  # noqa: S104 - data, nothing is bound
-        ("192.168.0.1", "private"), ("100.64.0.1", "shared"), ("100.128.0.1", None), ("127.0.0.1", "loopback"),
-        ("169.254.1.1", "link-local"), ("192.0.2.9", "documentation"), ("203.0.113.9", "documentation"),
-        ("224.0.0.251", "multicast"), ("240.0.0.1", "reserved"), ("255.255.255.255", "reserved"),
-        ("198.18.0.5", "reserved"), ("192.0.0.171", "reserved"), ("192.0.0.9", None), ("8.8.8.8", None),
-        ("243.185.187.39", "reserved"), ("::", "unspecified"), ("::1", "loopback"), ("d0::11", "reserved"),
-        ("64:ff9b::a0a:2222", None), ("2001:db8::1", "documentation"), ("fd00::1", "private"),
-        ("fe80::1", "link-local"), ("ff02::fb", "multicast"), ("2a03:2880:f10c::1", None),
-        ("::ffff:8.8.8.8", "reserved"), ("100::1", "reserved"),
-    ],
-)  # fmt: skip
-def test_kinds_of_bogon(address: str, kind: str | None):
-    assert bogon_kind(address) == kind
-
-
-def test_local_addresses_and_registrable_domains():
-    assert is_local_address("100.100.1.1")
-    assert is_local_address("fe80::1")
-    assert not is_local_address("203.0.113.1")
-    assert registrable("a.b.example.com") == "example.com"
-    assert registrable("www.bbc.co.uk") == "bbc.co.uk"
-    assert registrable("sina.com.cn") == "sina.com.cn"
-    assert registrable("t.co") == "t.co"
-    assert registrable("localhost") == "localhost"
 
 
 @settings(max_examples=60, deadline=None)
