@@ -6,6 +6,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says something of the machine and nothing of the code.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 REPO_ROOT = Path(__file__).resolve().parent.parent
 SHARED_CAPTURES = REPO_ROOT.parent / "shared" / "captures"
