@@ -87,7 +87,7 @@ def test_sha256_covers_what_comes_after_damage(tmp_path):
     assert notes.sha256 == hashlib.sha256(content).hexdigest()
 
 
-@pytest.mark.parametrize("content", [PLAIN, gzip.compress(PLAIN)])
+@pytest.mark.parametrize("content", [PLAIN, gzip.compress(PLAIN)], ids=["plain", "gzip"])
 def test_standard_input(monkeypatch, content):
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content)))
     packets, notes = read("-")
@@ -119,6 +119,8 @@ def test_progress_goes_from_nothing_to_the_stored_size(tmp_path):
         b"\xfd7zXZ\0" + bytes(40),
         b"snoop\0\0\0" + bytes(40),
     ],
+    # gzip notes the time, and names of tests must be the same in every process that collects them
+    ids=["empty", "magic", "section", "text", "gzip-magic", "gzip-empty", "gzip-text", "zstd", "xz", "snoop"],
 )
 def test_no_capture_is_one_line_that_names_the_file(tmp_path, content):
     path = tmp_path / "no\x1b[31mcapture\n"
