@@ -90,18 +90,37 @@ def analyze_capture(
             if progress:
                 progress(reader.stored_position, reader.stored_size)
             reader.release(batch)
-        notes = reader.notes
+        # What follows needs no more of the file, but its hash may still be on the way.
+        return _judged(
+            Path(path).name,
+            reader.notes,
+            (first_time, last_time),
+            (collectors, counts),
+            (signatures, catalogue),
+        )
+
+
+def _judged(
+    name: str,
+    notes: CaptureNotes,
+    times: tuple[int | None, int | None],
+    observed: tuple[Collectors, DecodeCounts],
+    knowledge: tuple[SignatureSet, AppCatalogue],
+) -> Analysis:
+    """From what was collected to findings and verdicts."""
+    collectors, counts = observed
+    signatures, catalogue = knowledge
     tables = collectors.finish()
     tables["dns"] = catalogue.annotate_dns(tables["dns"])
     tables["flow"] = catalogue.annotate_flows(tables["flow"], tables["dns"])
-    tables["flow"], tables["dns"] = add_context(tables["flow"], tables["dns"], last_time or 0)
+    tables["flow"], tables["dns"] = add_context(tables["flow"], tables["dns"], times[1] or 0)
     evaluation = evaluate(signatures, tables)
     tables = dict(evaluation.tables)
     return Analysis(
-        name=path if path == "-" else Path(path).name,
+        name=name,
         notes=notes,
-        first_time=first_time,
-        last_time=last_time,
+        first_time=times[0],
+        last_time=times[1],
         quality=capture_quality(notes, counts, collectors, tables["flow"]),
         tables=tables,
         findings=evaluation.findings,
@@ -110,8 +129,8 @@ def analyze_capture(
         signature_count=signatures.count,
         signature_sha256=signatures.sha256,
         outcomes={
-            rule: {str(outcome): count for outcome, count in counts.items()}
-            for rule, counts in sorted(evaluation.outcomes.items())
+            rule: {str(outcome): count for outcome, count in found.items()}
+            for rule, found in sorted(evaluation.outcomes.items())
         },
         closed_gates=evaluation.closed,
     )

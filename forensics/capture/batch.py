@@ -46,7 +46,7 @@ class CaptureNotes:
     bytes_read: int = 0
     """Bytes of the (decompressed) capture consumed so far."""
     sha256: str = ""
-    """Of the file as stored (still compressed); set at the end."""
+    """Of the file as stored (still compressed); set when the reader is closed after the last batch."""
     snaplen: int = 0
     """Smallest snaplen of any interface; 0 when the file gives none."""
     interfaces: int = 0

@@ -38,8 +38,8 @@ _FOREIGN: Final = {
 class CaptureReader:
     """Iterates over the batches of one capture; a context manager.
 
-    ``notes`` grows with every batch and is complete after the last one. Every batch has its own memory
-    and stays valid.
+    ``notes`` grows with every batch; only its hash comes when the reader is closed after the last one. A batch stays
+    valid until it is given back with ``release``.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, batch_bytes: int, batch_packets: int) -> None:
@@ -50,6 +50,7 @@ class CaptureReader:
         self._batch_bytes = batch_bytes
         self._batch_packets = batch_packets
         self._finished = False
+        self._ended = False
         # The window on the capture: bytes position..end of data are still to be read, data[0] is byte base.
         self._base = 0
         self._position = 0
@@ -109,7 +110,12 @@ class CaptureReader:
         self._windows.give_back(batch.data)
 
     def close(self) -> None:
-        """Release the file; drawing batches ends."""
+        """Release the file; drawing batches ends.
+
+        After the last batch this waits for the hash, which may lag behind, and completes ``notes``.
+        """
+        if self._ended and not self.notes.sha256:
+            self.notes.sha256 = self._stored.finish()
         self._finished = True
         self._stored.close()
 
@@ -153,7 +159,6 @@ class CaptureReader:
         left = self._end - self._position
         if self._eof:
             return False
-        self._stored.settle()  # the window that is used again is not the one read last
         fresh = self._windows.take(max(self._batch_bytes, self._need))
         fresh[:left] = self._data[self._position : self._end]
         self._base += self._position
@@ -190,5 +195,5 @@ class CaptureReader:
 
     def _finish(self, damage: str) -> None:
         self._finished = True
+        self._ended = True
         self.notes.damage = damage
-        self.notes.sha256 = self._stored.finish()

@@ -6,17 +6,15 @@ import hashlib
 import os
 import sys
 import zlib
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any, BinaryIO, Final, Protocol
 
+from forensics.capture.digest import FileDigest
 from forensics.errors import CaptureError
 
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _CHUNK: Final = 1 << 16
-_HASH_QUEUE: Final = 2
 
 
 class ByteSource(Protocol):
@@ -37,10 +35,7 @@ def printable(text: str) -> str:
 
 
 class StoredBytes:
-    """The file as stored; every byte that is read is hashed, large pieces on another core.
-
-    The memory handed to ``read_into`` may still be being hashed; ``settle`` before writing to it again.
-    """
+    """The file as stored, and the hash of all of it: a regular file is hashed aside, a stream as it is read."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Open ``path`` (``-`` is standard input); raise CaptureError when that cannot be done."""
@@ -49,9 +44,8 @@ class StoredBytes:
         self.size: int | None = None
         self.name = printable(os.fspath(path))
         self._ahead = b""
-        self._digest = hashlib.sha256()
-        self._worker = ThreadPoolExecutor(1, "capture-hash")
-        self._hashing: deque[Future[None]] = deque()
+        self._stream_hash = hashlib.sha256()
+        self._digest: FileDigest | None = None
         self._own = self.name != "-"
         if not self._own:
             if sys.stdin is None:  # a process may be started without one
@@ -69,6 +63,7 @@ class StoredBytes:
             ) from None
         if S_ISREG(status.st_mode):
             self.size = status.st_size
+            self._digest = FileDigest(self._file.fileno())
 
     def peek(self, count: int) -> bytes:
         """The next ``count`` bytes (fewer at the end), which stay to be read."""
@@ -89,26 +84,23 @@ class StoredBytes:
             if count == 0:
                 break
             filled += count
-        self._hash(target[:filled])
         self.position += filled
+        if self._digest is None:
+            self._stream_hash.update(target[:filled])
+        else:
+            self._digest.wait_near(self.position)
         return filled
-
-    def settle(self) -> None:
-        """Wait until at most the piece read last is still being hashed."""
-        while len(self._hashing) > 1:
-            self._hashing.popleft().result()
 
     def finish(self) -> str:
         """Read what is left, without keeping it, and return the SHA-256 of the whole file."""
         while self.read_into(memoryview(bytearray(1 << 20))):
             pass
-        while self._hashing:
-            self._hashing.popleft().result()
-        return self._digest.hexdigest()
+        return self._stream_hash.hexdigest() if self._digest is None else self._digest.result()
 
     def close(self) -> None:
         """Close the file (never standard input) and end the hashing."""
-        self._worker.shutdown(wait=True, cancel_futures=True)
+        if self._digest is not None:
+            self._digest.close()
         if self._own:
             self._file.close()
 
@@ -122,16 +114,6 @@ class StoredBytes:
         except OSError as error:
             self.damage = f"reading failed at stored byte {self.position}: {printable(str(error.strerror))}"
             return 0
-
-    def _hash(self, piece: memoryview) -> None:
-        if not piece:
-            return
-        while len(self._hashing) >= _HASH_QUEUE:
-            self._hashing.popleft().result()
-        if len(piece) < _CHUNK and not self._hashing:
-            self._digest.update(piece)
-        else:
-            self._hashing.append(self._worker.submit(self._digest.update, piece))
 
 
 class GzipBytes:
