@@ -90,10 +90,10 @@ def _read_transport(
     good = (room >= smallest) & (header_length >= smallest) & (header_length <= size)
     udp_only = not tcp.all()
     if udp_only:
-        # UDP has its length where TCP has the upper half of the sequence number; 0 stands for all that
-        # is there (RFC 2675, and what segmentation offload leaves behind).
+        # UDP has its length where TCP has the upper half of the sequence number; in a jumbogram it is 0 (RFC 2675).
         udp_length = (header["seq"] >> 16).astype(np.int64)
-        size = np.where(tcp | (udp_length == 0), size, np.minimum(size, udp_length))
+        whole = tcp | ((udp_length == 0) & (packets.version == 6))  # noqa: PLR2004 - IPv6
+        size = np.where(whole, size, np.minimum(size, udp_length))
         good &= header_length <= size
     if not good.all():
         counts.bad_transport_header += int(np.count_nonzero(~good))

@@ -229,8 +229,9 @@ def _traffic(collected: Collected, sides: Sides) -> dict[str, Any]:
         )
         # One byte more than was seen is a FIN or a keep-alive; more than a hundredth is capture loss.
         unseen |= (sequence.sides["highest"][mine] >= 0) & (acked - sent > np.maximum(acked // 100, 1))
-        columns[f"{'client' if word == 'to_server' else 'server'}_first_bytes"] = collected.tls.first_hex(
-            mine
+        # In mid-flow the first bytes captured are not the first bytes of the stream.
+        columns[f"{'client' if word == 'to_server' else 'server'}_first_bytes"] = where_known(
+            collected.tls.first_hex(mine), sequence.sides["syn_seen"][mine]
         )
     columns["complete_capture"] = ~unseen
     columns["duplicated_packets"] = (

@@ -19,7 +19,7 @@ def known_frames(values: npt.NDArray[Any]) -> pl.Series:
     return where_known(values, (values != NEVER) & (values >= 0))
 
 
-def where_known(values: npt.NDArray[Any], known: BoolArray) -> pl.Series:
+def where_known(values: npt.NDArray[Any] | pl.Series, known: BoolArray) -> pl.Series:
     """The values, null where they are not known."""
     return pl.select(pl.when(pl.Series(known)).then(pl.Series(values))).to_series()
 

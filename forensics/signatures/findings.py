@@ -234,10 +234,25 @@ def _frames(rule: Rule, rows: _Rows) -> tuple[FrameRole, ...]:
 
 
 def _notes(match: Match, best: int, row: Mapping[str, object]) -> tuple[str, ...]:
-    """Sentences of the lowest caps that apply, whether or not the points would have gone higher."""
+    """How the points add up where that is not plain, and the lowest caps that apply."""
     caps = [cap for cap, applies in zip(match.rule.caps, match.capped, strict=True) if applies[best]]
     lowest = min((LEVELS.index(cap.level) for cap in caps), default=0)
     notes = [f"not above {cap.level}: {cap.because.fill(row)}" for cap in caps if cap.level == LEVELS[lowest]]
+    notes = [*_sums(match, best), *notes]
     if match.rule.maturity == "experimental":
         notes.append("not above suspected: the signature is experimental")
     return tuple(notes)
+
+
+def _sums(match: Match, best: int) -> list[str]:
+    """Where the score is not the plain sum of the points listed: what it starts from, and groups that are cut."""
+    rule = match.rule
+    notes = []
+    if rule.prior:
+        notes.append(f"the score starts at {rule.prior} for the pattern itself")
+    for group, limit in rule.group_caps:
+        points = [item.points for item in rule.evidence if item.group == group and match.held[item.id][best]]
+        if sum(points) > limit:
+            signs = f"the {len(points)} signs of the kind '{group}' are not independent"
+            notes.append(f"{signs}: together they count {limit} points, not {sum(points)}")
+    return notes

@@ -53,11 +53,12 @@ def test_the_udp_length_bounds_the_payload():
     rows, counts = raw(
         ipv4(udp(b"abcdef", length=11), 17),
         ipv4(udp(b"abcdef", length=9000), 17),
-        ipv4(udp(b"abcdef", length=0), 17),
+        ipv6(udp(b"abcdef", length=0), 17),  # RFC 2675 jumbogram
+        ipv4(udp(b"abcdef", length=0), 17),  # Wireshark: bad length value 0 < 8
         ipv4(udp(b"abcdef", length=7), 17),
     )
     assert [row["payload_len"] for row in rows] == [3, 6, 6]
-    assert counts.bad_transport_header == 1
+    assert counts.bad_transport_header == 2
 
 
 @pytest.mark.parametrize(

@@ -47,10 +47,12 @@ def test_caps_and_experimental_rules():
     strong = RST | {"rst_seq_change": True}
     capped = GOOD + "caps:\n  - {when: name_ok = 0, level: observed, because: 'of {name_attempts}'}\n"
     (finding,) = evaluate(rules(capped), {"flow": flows(strong)}).findings
-    assert (finding.level, finding.score, finding.notes) == ("observed", 6, ("not above observed: of 1",))
+    start = "the score starts at 1 for the pattern itself"
+    assert (finding.level, finding.score) == ("observed", 6)
+    assert finding.notes == (start, "not above observed: of 1")
     (finding,) = evaluate(rules(GOOD.replace("stable", "experimental")), {"flow": flows(strong)}).findings
     assert finding.level == "suspected"
-    assert len(finding.notes) == 1
+    assert len(finding.notes) == 2
 
 
 def test_an_explanation_that_cannot_be_tested_says_so():
@@ -83,7 +85,7 @@ def test_only_the_lowest_cap_is_told():
         for level, said in (("likely", "a"), ("observed", "b"), ("observed", "c"), ("suspected", "d"))
     )
     (finding,) = evaluate(rules(GOOD + "caps:\n" + caps), {"flow": flows(RST)}).findings
-    assert finding.notes == ("not above observed: b", "not above observed: c")
+    assert finding.notes[1:] == ("not above observed: b", "not above observed: c")
 
 
 def test_a_finding_of_many_connections_counts_them_all_and_shows_the_best():
@@ -106,3 +108,21 @@ def test_many_findings_keep_their_own_rows():
     for n, finding in enumerate(found):
         assert (finding.target, [item.row for item in finding.subjects]) == (f"n{n}.example", [n, n + 3000])
         assert finding.evidence[0].frames == (n + 1, n + 3001)
+
+
+def test_points_of_a_group_that_is_cut_still_add_up():
+    text = GOOD.replace("maturity: stable", "maturity: stable\nprior: 0\ngroup_caps: {header: 3}")
+    text = (
+        text[: text.index("evidence:")]
+        + (
+            "evidence:\n"
+            "  - {id: one, when: rst_to_client > 0, points: 2, because: one, group: header}\n"
+            "  - {id: two, when: rst_to_client > 0, points: 2, because: two, group: header}\n"
+        )
+        + text[text.index("benign:") :]
+    )
+    (finding,) = evaluate(rules(text), {"flow": flows(RST)}).findings
+    assert finding.score == 3
+    assert finding.notes == (
+        "the 2 signs of the kind 'header' are not independent: together they count 3 points, not 4",
+    )
