@@ -70,8 +70,19 @@ def test_the_readme_names_every_signature_with_its_mechanism():
     assert sorted(rows) == sorted(tuple(line.split()[:2]) for line in listed)
 
 
-def test_the_readme_shows_what_the_program_says():
+def test_the_worked_example_is_a_valid_signature(tmp_path):
+    page = (REPO_ROOT / "docs" / "signatures.md").read_text()
+    example = re.search(r"^```yaml\n(id: (\S+)\n.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert example
+    rule = tmp_path / f"{example[2]}.yaml"
+    rule.write_text(example[1])
+    result = CliRunner().invoke(main, ["signatures", "lint", str(rule)])
+    assert result.exit_code == 0, result.stdout
+
+
+def test_the_readme_shows_what_the_program_says(monkeypatch):
     """Left-out lines are marked by a line of three dots."""
+    monkeypatch.delenv("COLUMNS", raising=False)
     text = (REPO_ROOT / "README.md").read_text()
     shown = re.search(r"^```text\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     assert shown
