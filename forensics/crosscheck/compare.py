@@ -222,11 +222,19 @@ def _reader_class() -> Any:  # noqa: ANN401 - pyshark has no types
     except ImportError:
         raise ForensicsError(_INSTALL_PYSHARK) from None
 
+    class Parser(TsharkEkJsonParser):  # type: ignore[misc]  # pyshark has no types
+        def _parse_single_packet(self, packet: bytes) -> Any:  # noqa: ANN401 - the same
+            # pyshark fails on packets without a time (pcapng simple packet blocks). The layer frame comes first,
+            # before anything that the capture itself could have put there.
+            if b'"frame_frame_time_epoch"' not in packet:
+                packet = packet.replace(b'"frame":{', b'"frame":{"frame_frame_time_epoch":"0",', 1)
+            return super()._parse_single_packet(packet)
+
     class Reader(pyshark.FileCapture):  # type: ignore[misc]  # pyshark has no types
-        def _setup_tshark_output_parser(self) -> TsharkEkJsonParser:
+        def _setup_tshark_output_parser(self) -> Parser:
             # Without the field types that pyshark would fetch from tshark and keep in a file of its own, which
             # two processes can write at the same time.
-            return TsharkEkJsonParser()
+            return Parser()
 
         @staticmethod
         def version(program: str) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import struct
 import subprocess
 import sys
 
@@ -22,6 +23,7 @@ from forensics.crosscheck.compare import (
     tshark,
 )
 from forensics.errors import ForensicsError
+from tests.capture import build
 from tests.conftest import REPO_ROOT
 
 PCAPS = REPO_ROOT / "pcaps"
@@ -147,6 +149,23 @@ def test_a_damaged_file_is_no_error_and_is_mentioned():
     mine, theirs = both("fmt-truncated")
     assert mine.values == theirs.values
     assert "cut short" in theirs.message
+
+
+@pytest.mark.usefixtures("tshark")
+def test_packets_without_a_time_are_compared_too(tmp_path):
+    whole = (PCAPS / "sni-reset-same-ttl" / "capture.pcap").read_bytes()
+    out, at = build.section() + build.interface(snaplen=65535), 24
+    while at < len(whole):
+        [length] = struct.unpack_from("<I", whole, at + 8)
+        out += build.simple(whole[at + 16 : at + 16 + length])
+        at += 16 + length
+    path = tmp_path / "untimed.pcapng"
+    path.write_bytes(out)
+    theirs = tshark(str(path))
+    assert theirs.values["packets"][Subject()] > 5
+    facts = ("packets", "tcp_streams", "udp_streams", "server_names", "dns_names", "resets")
+    mine = ours(analyze_capture(str(path)))
+    assert {name: mine.values[name] for name in facts} == {name: theirs.values[name] for name in facts}
 
 
 @pytest.mark.usefixtures("tshark")
