@@ -38,6 +38,7 @@ _LONG: Final = 300
 _CONNECTIONS: Final = 5
 _FRAMES: Final = 8
 _LIMITS: Final = 10
+_RULES_NAMED: Final = 20
 
 
 def text_report(analysis: Analysis, console: Console) -> None:
@@ -149,7 +150,10 @@ def _verdicts(analysis: Analysis, out: _Writer) -> None:
     if analysis.findings:
         return
     out.blank()
-    out.put(Text(f"No sign of interference was found. Looked at: {looked_at(analysis)}."))
+    out.put(Text(f"No signature matched. Looked at: {looked_at(analysis)}."))
+    if 0 < len(analysis.outcomes) <= _RULES_NAMED:
+        known = clipped(", ".join(sorted(analysis.outcomes)), _LONG)
+        out.put(Text(f"Looked for: {known}. What no signature describes was not looked for."))
 
 
 def _finding(finding: Finding, out: _Writer) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from forensics.signatures.model import Finding
-    from forensics.verdicts.judge import Case
+    from forensics.verdicts.case import Case
 
 _NAME_LENGTH: Final = 80
 """A name from a capture may have any length; a sentence may not."""
