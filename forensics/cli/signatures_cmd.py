@@ -64,7 +64,11 @@ def lint(context: click.Context, files: tuple[Path, ...]) -> None:
         click.echo(clipped(text, 1000))
     found = errors(issues)
     noun = "file" if len(chosen) == 1 else "files"
-    click.echo(f"{len(chosen)} {noun}, {found} errors, {len(issues) - found} warnings", err=True)
+    warnings = len(issues) - found
+    click.echo(
+        f"{len(chosen)} {noun}, {found} error{'s'[: found != 1]}, {warnings} warning{'s'[: warnings != 1]}",
+        err=True,
+    )
     context.exit(1 if found else 0)
 
 

@@ -154,7 +154,7 @@ def test_corpus_streams_equal_those_of_tshark(path):
     truth = {int(frame): int(tcp or udp) for frame, tcp, udp in rows}
     if path.parent.name == "hostile-lengths":  # frames whose lengths lie, which we refuse or take otherwise
         assert truth.keys() - ours.keys() == {64, 65}  # TCP headers of 60 and of 4 bytes: no packets to us
-        assert ours.keys() - truth.keys() == {72}  # UDP length 0: no packet to tshark
+        assert ours.keys() <= truth.keys()
         for frame in truth.keys() ^ ours.keys():
             truth.pop(frame, None)
             ours.pop(frame, None)
