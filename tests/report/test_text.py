@@ -82,10 +82,7 @@ def test_colour_only_where_it_is_wanted(monkeypatch):
 
 def test_nothing_found_is_said_with_what_was_looked_at():
     out = text(analysis(tables([works(), works(both_directions=False)])), 140)
-    assert (
-        "No signature matched. Looked at: 2 connections and 0 DNS look-ups, by 7 signatures."
-        in out
-    )
+    assert "No signature matched. Looked at: 2 connections and 0 DNS look-ups, by 7 signatures." in out
     assert "1 of 2 connections: only one direction was captured." in out
 
 
