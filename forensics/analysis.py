@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from forensics.apps import AppCatalogue
 from forensics.capture import ReadAhead, open_capture
+from forensics.data import signature_root, signature_sha256
 from forensics.decode import DecodeCounts, decode_batch
 from forensics.decode.addresses import AddressBook
 from forensics.observations.collect import Collectors
@@ -127,7 +128,7 @@ def _judged(
         verdicts=judge(tables, evaluation.findings),
         limits=limits(tables, evaluation.findings),
         signature_count=signatures.count,
-        signature_sha256=signatures.sha256,
+        signature_sha256=signature_sha256(signature_root()),
         outcomes={
             rule: {str(outcome): count for outcome, count in found.items()}
             for rule, found in sorted(evaluation.outcomes.items())

@@ -20,3 +20,18 @@ def test_a_damaged_installation_is_one_clear_line(tmp_path, monkeypatch):
     monkeypatch.setattr(data, "__file__", str(tmp_path / "forensics" / "data.py"))
     with pytest.raises(ForensicsError, match="install forensics again"):
         data.signature_root()
+
+
+def test_the_hash_follows_every_file_and_its_name(tmp_path):
+    (tmp_path / "pools").mkdir()
+    rule, pool = tmp_path / "a.yaml", tmp_path / "pools" / "b.yaml"
+    rule.write_text("x: 1")
+    pool.write_text("y: 1")
+    seen = {data.signature_sha256(tmp_path)}
+    pool.write_text("y: 2")
+    seen.add(data.signature_sha256(tmp_path))
+    pool.rename(tmp_path / "b.yaml")
+    seen.add(data.signature_sha256(tmp_path))
+    (tmp_path / "notes.txt").write_text("no part of it")
+    assert data.signature_sha256(tmp_path) in seen
+    assert len(seen) == 3

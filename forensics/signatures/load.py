@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -84,8 +83,6 @@ class SignatureSet:
 
     rules: tuple[Rule, ...]
     """Sorted by id."""
-    sha256: str
-    """Over the names and bytes of the rule files, so that a report says which rules judged."""
 
     @property
     def count(self) -> int:
@@ -111,11 +108,8 @@ class SignatureSet:
     def read(cls, files: Iterable[Path]) -> SignatureSet:
         """Read these rule files; raises RuleError at the first that cannot be used."""
         rules: dict[str, Rule] = {}
-        digest = hashlib.sha256()
         for file in sorted(files, key=lambda path: path.name):
             data = _bytes(file)
-            digest.update(f"{file.name}\0{len(data)}\0".encode())
-            digest.update(data)
             rule = read_rule(str(file), data, stem=file.name.removesuffix(".yaml"))
             if rule.id in rules:
                 raise RuleError(
@@ -123,7 +117,7 @@ class SignatureSet:
                 )
             rules[rule.id] = rule
         _check_yields(rules)
-        return cls(tuple(rules[name] for name in sorted(rules)), digest.hexdigest())
+        return cls(tuple(rules[name] for name in sorted(rules)))
 
 
 def _bytes(file: Path) -> bytes:

@@ -62,7 +62,7 @@ def lookups(*rows: dict[str, Any]) -> pl.DataFrame:
 
 def rules(*texts: str) -> SignatureSet:
     made = [read_rule("r.yaml", text.encode()) for text in texts]
-    return SignatureSet(tuple(sorted(made, key=lambda rule: rule.id)), "0")
+    return SignatureSet(tuple(sorted(made, key=lambda rule: rule.id)))
 
 
 RST = {"rst_to_client": 1, "rst_to_client_frames": [7]}

@@ -16,7 +16,7 @@ def test_rule_tests_count_the_subjects_of_the_rules_findings(tmp_path: Path):
         (tmp_path / case / "capture.pcap").touch()
     rule = read_rule("r.yaml", GOOD.encode())
     hit = {"rst_to_client": 1, "rst_to_client_frames": [7]}
-    found = evaluate(SignatureSet((rule,), ""), {"flow": flows(hit)}).findings
+    found = evaluate(SignatureSet((rule,)), {"flow": flows(hit)}).findings
     quiet = list(run_tests([rule], tmp_path, lambda file: found if file.parent.name == "one" else ()))
     assert [result.passed for result in quiet] == [True, True]
     loud = list(run_tests([rule], tmp_path, lambda _: found))
