@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forensics.apps import AppCatalogue
-from forensics.capture import ReadAhead, open_capture
+from forensics.capture import open_capture
 from forensics.data import signature_root, signature_sha256
 from forensics.decode import DecodeCounts, decode_batch
 from forensics.decode.addresses import AddressBook
@@ -75,14 +75,11 @@ def analyze_capture(
         for name, value in (("batch_bytes", batch_bytes), ("batch_packets", batch_packets))
         if value
     }
-    with (
-        open_capture(path, **limits_of_batch) as reader,
-        ReadAhead((batch, decode_batch(batch, book, counts)) for batch in reader) as decoded,
-    ):
+    with open_capture(path, **limits_of_batch) as reader:
         signatures = SignatureSet.load()
         catalogue = AppCatalogue.load()
-        for batch, packets in decoded:
-            collectors.add(packets, batch.data)
+        for batch in reader:
+            collectors.add(decode_batch(batch, book, counts), batch.data)
             timed = batch.time[batch.time != 0]
             if len(timed):
                 low, high = int(timed.min()), int(timed.max())

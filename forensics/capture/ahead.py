@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
-DEPTH: Final = 2
-"""Items drawn ahead; enough to be busy while the consumer loads its rules."""
+DEPTH: Final = 1
+"""Items that wait for the consumer; one more is being made meanwhile."""
 
 
 PATIENCE_S: Final = 1.0
@@ -31,10 +31,10 @@ class _End:
 class ReadAhead(Generic[Item]):
     """The same items in the same order, drawn ahead in a thread of its own.
 
-    Drawing begins at once. Reading and hashing release the interpreter, so they run beside the array code of the
-    consumer. At most two items are held besides the consumer's. An error of ``items`` is raised to the consumer, after
-    the items before it. Use as a context manager: when it is left early, the thread ends with the item it is at, which
-    is waited for, but not for ever.
+    Drawing begins at once. Reading and unpacking release the interpreter, so they run beside the array code of the
+    consumer. At most ``DEPTH`` + 1 items are held besides the consumer's. An error of ``items`` is raised to the
+    consumer, after the items before it. Use as a context manager, or close: when it is left early, the thread ends
+    with the item it is at, which is waited for, but not for ever.
     """
 
     def __init__(self, items: Iterable[Item]) -> None:
@@ -60,6 +60,10 @@ class ReadAhead(Generic[Item]):
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> bool:
+        """Stop; True when the thread has ended, False when the item it is at does not come."""
         self._stopped.set()
         until = time.monotonic() + PATIENCE_S
         while self._thread.is_alive() and time.monotonic() < until:
@@ -67,6 +71,7 @@ class ReadAhead(Generic[Item]):
             with contextlib.suppress(queue.Empty):
                 self._line.get(timeout=0.01)
             self._thread.join(timeout=0.01)
+        return not self._thread.is_alive()
 
     def __iter__(self) -> Iterator[Item]:
         while not isinstance(item := self._line.get(), _End):

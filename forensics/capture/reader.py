@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
+from forensics.capture.ahead import ReadAhead
 from forensics.capture.batch import Batch, CaptureNotes
 from forensics.capture.pcap import HEADER_LENGTH, PcapFormat, is_pcap
 from forensics.capture.pcapng import PcapngFormat, is_pcapng
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from forensics.capture.scan import Columns, RecordFormat
 
 _FIRST_READ: Final = 1 << 16
+_ROOM: Final = 1 << 18
+"""Room before every window for the record that the window before it cuts."""
 _FOREIGN: Final = {
     b"\x28\xb5\x2f\xfd": "zstd-compressed: decompress it first",
     b"\x04\x22\x4d\x18": "lz4-compressed: decompress it first",
@@ -58,12 +61,16 @@ class CaptureReader:
         self._need = 0
         self._eof = False
         self._windows = Windows()
+        self._room = min(batch_bytes, _ROOM)
         self._stored = StoredBytes(path)
         try:
             self._format = self._open()
         except BaseException:
             self._stored.close()
             raise
+        # Reading (and unpacking) the next window goes on beside whatever is done with this one.
+        self._ahead = ReadAhead(self._read_windows())
+        self._fills = iter(self._ahead)
 
     @property
     def stored_size(self) -> int | None:
@@ -114,8 +121,9 @@ class CaptureReader:
 
         After the last batch this waits for the hash, which may lag behind, and completes ``notes``.
         """
+        idle = self._ahead.close()
         if self._ended and not self.notes.sha256:
-            self.notes.sha256 = self._stored.finish()
+            self.notes.sha256 = self._stored.finish(drain=idle)
         self._finished = True
         self._stored.close()
 
@@ -159,14 +167,29 @@ class CaptureReader:
         left = self._end - self._position
         if self._eof:
             return False
-        fresh = self._windows.take(max(self._batch_bytes, self._need))
-        fresh[:left] = self._data[self._position : self._end]
-        self._base += self._position
-        filled = self._source.read_into(fresh.data[left:])
-        self._eof = left + filled < len(fresh)
+        fresh, filled = next(self._fills)
+        self._eof = filled < self._batch_bytes
+        begin = self._room - left
+        rest = self._data[self._position : self._end]
+        if begin >= 0:
+            fresh[begin : self._room] = rest
+        else:  # a record larger than the room before a window: both parts go into memory of its own
+            whole = np.concatenate([rest, fresh[self._room : self._room + filled]])
+            self._windows.retire(fresh)
+            fresh, begin = whole, 0
+        self._base += self._position - begin
         self._windows.retire(self._data)
-        self._data, self._position, self._end = fresh, 0, left + filled
+        self._data, self._position, self._end = fresh, begin, begin + left + filled
         return filled > 0
+
+    def _read_windows(self) -> Iterator[tuple[npt.NDArray[np.uint8], int]]:
+        """Windows with room at their beginning for a record cut by the one before, and how much was read into each."""
+        over = self._eof
+        while not over:
+            window = self._windows.take(self._room + self._batch_bytes)
+            filled = self._source.read_into(window.data[self._room :])
+            over = filled < self._batch_bytes
+            yield window, filled
 
     def _cut(self) -> str:
         left = self._end - self._position

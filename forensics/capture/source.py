@@ -91,11 +91,13 @@ class StoredBytes:
             self._digest.wait_near(self.position)
         return filled
 
-    def finish(self) -> str:
-        """Read what is left, without keeping it, and return the SHA-256 of the whole file."""
-        while self.read_into(memoryview(bytearray(1 << 20))):
+    def finish(self, *, drain: bool = True) -> str:
+        """The SHA-256 of the whole file; of a stream the rest is read for it, unless ``drain`` is false."""
+        if self._digest is not None:
+            return self._digest.result()
+        while drain and self.read_into(memoryview(bytearray(1 << 20))):
             pass
-        return self._stream_hash.hexdigest() if self._digest is None else self._digest.result()
+        return self._stream_hash.hexdigest()
 
     def close(self) -> None:
         """Close the file (never standard input) and end the hashing."""

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from forensics.capture import ReadAhead, open_capture
+from forensics.capture import open_capture
+from forensics.capture.ahead import ReadAhead
 from forensics.capture.windows import SPARE, Windows
 from tests.capture.build import enhanced, interface, pcap, section
 
