@@ -36,7 +36,7 @@ NOT_MIRRORED = {
     "signatures/model.py": "dataclasses",
     "verdicts/model.py": "dataclasses",
     "decode/columns.py": "a schema",
-    "flows/flags.py": "constants of two RFCs",
+    "decode/flags.py": "constants of two RFCs",
     "protocols/errors.py": "exceptions; parsers' tests say which is raised when",
     "errors.py": "exceptions; their sentences are tested where they are raised",
 }

@@ -9,6 +9,7 @@ import polars as pl
 
 from forensics.capture.gather import gather_rows
 from forensics.decode.columns import PACKET_SCHEMA
+from forensics.decode.flags import TCP, UDP
 from forensics.decode.icmp import ICMP, ICMPV6, read_icmp_errors
 from forensics.decode.link import find_network
 from forensics.decode.network import Candidates, read_ip
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from forensics.decode.counts import DecodeCounts
     from forensics.decode.network import IpPackets
 
-TCP: Final = 6
-UDP: Final = 17
 _TCP: Final = np.dtype([
     ("sport", ">u2"), ("dport", ">u2"), ("seq", ">u4"), ("ack", ">u4"), ("offset", "u1"), ("flags", "u1"),
     ("window", ">u2"), ("checksum", ">u2"), ("urgent", ">u2"),

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from forensics.decode.flags import ACK, SYN, TCP
 from forensics.flows.arrays import BoolArray, GrowingColumns, IntArray, run_ends, run_starts
-from forensics.flows.flags import ACK, SYN, TCP
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import polars as pl
 
+from forensics.decode.flags import ACK, FIN, RST, SYN, TCP
 from forensics.flows.arrays import NEVER, BoolArray, GrowingColumns, IntArray, run_ends, run_starts
 from forensics.flows.conversations import Conversations
-from forensics.flows.flags import ACK, FIN, RST, SYN, TCP
 from forensics.flows.sequence import SequenceTracker
 
 if TYPE_CHECKING:
@@ -67,8 +67,6 @@ class FlowBatch:
     """2 × flow + side: the row of the sender in per-side tables."""
     starts: IntArray
     """Index of the first packet of every run of equal ``fs``."""
-    start_of: IntArray
-    """For every packet the start of its run."""
     tcp: BoolArray
     column: dict[str, npt.NDArray[Any]]
     """frame, time, ttl, ipid, df, ip_bytes, flags, window, payload_len, payload_offset, payload_captured, seq, ack."""
@@ -183,7 +181,6 @@ class FlowEngine:
             order = order[~quoted[order]]
         fs = fs[order]
         starts = run_starts(fs)
-        start_of = np.repeat(starts, np.diff(np.append(starts, len(fs))))
         column = {name: packets[name].to_numpy()[order] for name in _CARRIED}
         column["seq"] = packets["seq"].to_numpy()[order].astype(np.int64)
         column["ack"] = packets["ack"].to_numpy()[order].astype(np.int64)
@@ -205,7 +202,6 @@ class FlowEngine:
             side=sent.side,
             fs=fs,
             starts=starts,
-            start_of=start_of,
             tcp=tcp,
             column=column,
             rel=found.rel,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from forensics.decode.flags import ACK, FIN, RST, SYN
 from forensics.flows.arrays import BoolArray, GrowingColumns, IntArray, run_ends, run_starts
-from forensics.flows.flags import ACK, FIN, RST, SYN
 
 if TYPE_CHECKING:
     import numpy.typing as npt

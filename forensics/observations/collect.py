@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
+from forensics.decode.flags import UDP
 from forensics.flows.engine import FlowEngine
-from forensics.flows.flags import UDP
 from forensics.observations.dns import DnsCollector
 from forensics.observations.flows import Collected, build_flows
 from forensics.observations.resets import ResetCollector

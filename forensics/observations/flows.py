@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import polars as pl
 
+from forensics.decode.flags import TCP
 from forensics.flows.arrays import NEVER, IntArray
 from forensics.flows.engine import LETTERS
-from forensics.flows.flags import TCP
 from forensics.observations.dictionary import FLOW
 from forensics.observations.rates import rate_columns
 from forensics.observations.reset_table import Sides, flow_reset_columns, reset_table

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import polars as pl
 
-from forensics.flows.arrays import GrowingColumns, IntArray, keep_first, run_ends, run_starts
-from forensics.flows.flags import ACK, FIN, RST, SYN
+from forensics.decode.flags import ACK, FIN, RST, SYN
+from forensics.flows.arrays import BoolArray, GrowingColumns, IntArray, keep_first, run_ends, run_starts
 
 if TYPE_CHECKING:
     from forensics.flows.engine import FlowBatch, FlowEngine
@@ -127,7 +127,7 @@ class ResetCollector:
             ).with_columns(pl.when(pl.Series(known)).then("seq_offset").alias("seq_offset"))
         )
 
-    def _after_reset(self, batch: FlowBatch, engine: FlowEngine, alive: Any) -> None:  # noqa: ANN401 - bool array
+    def _after_reset(self, batch: FlowBatch, engine: FlowEngine, alive: BoolArray) -> None:
         column = batch.column
         after = alive & batch.tcp & (column["frame"] > engine.sides["first_R"][batch.fs])
         rows = np.flatnonzero(after)
@@ -154,7 +154,7 @@ class ResetCollector:
         self._count("after_data", fs, (payload[genuine] | ((flags[genuine] & SYN) != 0)).astype(np.int64))
         keep_first(self.after_frames, fs, column["frame"][rows], KEPT_AFTER)
 
-    def _after_hello(self, batch: FlowBatch, tls: TlsCollector, alive: Any) -> None:  # noqa: ANN401 - bool array
+    def _after_hello(self, batch: FlowBatch, tls: TlsCollector, alive: BoolArray) -> None:
         column = batch.column
         known = tls.flows["hello_frame"][batch.flow]
         hello_side = tls.flows["hello_side"][batch.flow]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
+from forensics.decode.flags import RST
 from forensics.flows.arrays import NEVER, GrowingColumns, IntArray, run_ends, run_starts
-from forensics.flows.flags import RST
 
 if TYPE_CHECKING:
     from forensics.flows.engine import FlowBatch, FlowEngine

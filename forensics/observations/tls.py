@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
+from forensics.decode.flags import RST, SYN
 from forensics.flows.arrays import NEVER, GrowingColumns, IntArray, run_starts
-from forensics.flows.flags import RST, SYN
 from forensics.observations.series import at_rows
 from forensics.protocols.errors import ProtocolError
 from forensics.protocols.stream import MAX_PIECES, HeadAssembler

@@ -96,7 +96,3 @@ class HeadAssembler:
     def frames_for(self, length: int) -> list[int]:
         """Frames that first carried any of the bytes ``[0, length)``, ascending, each once."""
         return sorted({frame for start, _, frame in self._pieces if start < length})
-
-    def segments_for(self, length: int) -> int:
-        """How many segments those bytes came in (retransmissions of known bytes not counted)."""
-        return len(self.frames_for(length))

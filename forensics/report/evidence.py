@@ -36,12 +36,9 @@ def write_evidence(analysis: Analysis, path: str, stream: IO[bytes]) -> int:
     The comments name the frames as the report does. Times are kept to the nanosecond, cut packets stay cut.
     """
     comments = frame_comments(analysis)
-    return write_pcapng(stream, _linktypes(path, comments), _packets(path, comments))
-
-
-def _linktypes(path: str, comments: dict[int, str]) -> list[int]:
-    """Link types of the commented frames: interfaces stand before packets, so they are looked up first."""
-    return sorted({packet.linktype for packet in _packets(path, comments)})
+    # Interfaces stand before packets, so all packets are held; a report names few frames of even the largest capture.
+    packets = list(_packets(path, comments))
+    return write_pcapng(stream, sorted({packet.linktype for packet in packets}), packets)
 
 
 def _packets(path: str, comments: dict[int, str]) -> Iterator[CommentedPacket]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -31,7 +32,7 @@ class Issue:
     recommendation: str
 
 
-class Check:
+class Check(ABC):
     """One check; a subclass in this module takes part by being defined."""
 
     name: ClassVar[str]
@@ -43,9 +44,9 @@ class Check:
         """Take part."""
         Check.known.append(cls)
 
+    @abstractmethod
     def problems(self, rule: Rule, cases: Collection[str] | None) -> Iterator[tuple[Place, str]]:
         """Places and sentences; ``cases`` are the names in the corpus, None without a corpus."""
-        raise NotImplementedError
 
 
 class PositiveTest(Check):

@@ -20,9 +20,9 @@ _LEAST_POINTS: Final = (2, 5, 8, 12)
 """Fewest points for suspected, likely, strong and conclusive."""
 
 
-def level_of(score: int) -> str:
-    """The level word of a score."""
-    return LEVELS[int(np.searchsorted(_LEAST_POINTS, score, side="right"))]
+def level_numbers(scores: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The level of each score, as its place in LEVELS."""
+    return np.searchsorted(_LEAST_POINTS, scores, side="right").astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def score_rows(rule: Rule, frame: pl.DataFrame, rows: NDArray[np.int64]) -> Matc
         testable = facts[f"t.{explanation.id}"].to_numpy()
         benign[explanation.id] = (testable, testable & facts[f"b.{explanation.id}"].to_numpy())
     scores = _scores(rule, held, benign, len(rows))
-    levels = np.searchsorted(_LEAST_POINTS, scores, side="right").astype(np.int64)
+    levels = level_numbers(scores)
     capped = tuple(facts[f"c.{index}"].to_numpy() for index in range(len(rule.caps)))
     for cap, applies in zip(rule.caps, capped, strict=True):
         levels = np.where(applies, np.minimum(levels, LEVELS.index(cap.level)), levels)

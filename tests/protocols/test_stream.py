@@ -14,7 +14,7 @@ def test_one_segment():
     head.add(0, b"hello", 7)
     assert head.contiguous() == b"hello"
     assert head.frames_for(5) == [7]
-    assert head.segments_for(5) == 1
+    assert len(head.frames_for(5)) == 1
     assert not head.conflict
     assert not head.overflow
 
@@ -30,7 +30,7 @@ def test_out_of_order_retransmitted_and_overlapping():
     assert head.contiguous() == b"0123456789"
     assert head.frames_for(10) == [3, 5, 6]
     assert head.frames_for(3) == [5]
-    assert head.segments_for(10) == 3
+    assert len(head.frames_for(10)) == 3
     assert not head.conflict
 
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from forensics.signatures import evaluate
-from forensics.signatures.score import level_of
+from forensics.signatures.model import LEVELS
+from forensics.signatures.score import level_numbers
 from tests.signatures.tables import RST, flows, rules
 from tests.signatures.test_load import GOOD
 
@@ -29,4 +31,4 @@ def test_an_explanation_that_stands_takes_points():
     ],
 )
 def test_levels(score: int, level: str):
-    assert level_of(score) == level
+    assert [LEVELS[number] for number in level_numbers(np.array([score]))] == [level]
