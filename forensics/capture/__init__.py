@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from forensics.capture.batch import Batch, CaptureNotes
+from forensics.capture.batch import Batch, CaptureNotes, FileNotes, InterfaceNotes
 from forensics.capture.reader import CaptureReader
 
 if TYPE_CHECKING:
     import os
 
-__all__ = ["Batch", "CaptureNotes", "CaptureReader", "open_capture"]
+__all__ = ["Batch", "CaptureNotes", "CaptureReader", "FileNotes", "InterfaceNotes", "open_capture"]
 
 
 def open_capture(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from forensics.capture.batch import CaptureNotes, InterfaceNotes
 from forensics.capture.gather import gather_rows
 from forensics.capture.scan import MAX_CAPLEN, Columns, Scan, no_columns
 from forensics.errors import CaptureError
@@ -14,7 +15,6 @@ from forensics.errors import CaptureError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from forensics.capture.batch import CaptureNotes
 
 HEADER_LENGTH: Final = 24
 _RECORD_LENGTH: Final = 16
@@ -60,6 +60,9 @@ class PcapFormat:
         notes.file_type = "pcap-ns" if self._tick == 1 else "pcap"
         notes.snaplen = snaplen
         notes.interfaces = notes.sections = 1
+        notes.interface_list.append(
+            InterfaceNotes(linktype=self._linktype, snaplen=snaplen, resolution=9 if self._tick == 1 else 6)
+        )
 
     def scan(  # noqa: C901, PLR0912 - the loop over all packets stands twice so that neither asks what never changes
         self, data: npt.NDArray[np.uint8], start: int, end: int, base: int, limit: int
@@ -122,4 +125,5 @@ class PcapFormat:
             wirelen=np.ascontiguousarray(wirelen),
             time=words[:, 0] * 1_000_000_000 + words[:, 1] * self._tick,
             linktype=np.full(len(starts), self._linktype, dtype=np.int32),
+            interface=np.zeros(len(starts), dtype=np.int32),
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from forensics.capture.batch import CaptureNotes, InterfaceNotes
 from forensics.capture.gather import gather_rows
 from forensics.capture.scan import MAX_CAPLEN, Columns, Scan, no_columns
 from forensics.capture.times import Clock, block_times
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import numpy.typing as npt
-
-    from forensics.capture.batch import CaptureNotes
 
 SECTION: Final = 0x0A0D0D0A
 INTERFACE: Final = 1
@@ -33,6 +32,7 @@ _BYTE_ORDERS: Final = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
 _MIN_BLOCK: Final = 12
 _MAX_BLOCK: Final = 16 << 20
 _MAX_INTERFACES: Final = 1 << 16
+"""In one section, and in the notes of the whole capture."""
 _HEADER_WIDTH: Final = 28
 _DATA_START: Final = {ENHANCED_PACKET: 28, OLD_PACKET: 28, SIMPLE_PACKET: 12}
 _OVERHEAD: Final = {ENHANCED_PACKET: 32, OLD_PACKET: 32, SIMPLE_PACKET: 16}
@@ -70,6 +70,7 @@ class PcapngFormat:
         self._linktypes: list[int] = []
         self._snaplens: list[int] = []
         self._section_start = 0
+        self._forgotten = 0  # interfaces of the sections that are gone from these lists
 
     def scan(  # noqa: C901 - one flat loop over block types reads better than calls per block
         self, data: npt.NDArray[np.uint8], start: int, end: int, base: int, limit: int
@@ -151,6 +152,7 @@ class PcapngFormat:
         return head, struct.Struct(self._order + "I").unpack_from, len(self._clocks) - self._section_start
 
     def _forget_past_sections(self) -> None:
+        self._forgotten += self._section_start
         del self._clocks[: self._section_start]
         del self._linktypes[: self._section_start]
         del self._snaplens[: self._section_start]
@@ -214,6 +216,10 @@ class PcapngFormat:
         self._linktypes.append(linktype)
         self._snaplens.append(snaplen)
         self._notes.interfaces += 1
+        if len(self._notes.interface_list) < _MAX_INTERFACES:
+            self._notes.interface_list.append(
+                InterfaceNotes(linktype=linktype, snaplen=snaplen, resolution=resolution, offset_s=offset)
+            )
         if snaplen:
             self._notes.snaplen = min(snaplen, self._notes.snaplen or snaplen)
 
@@ -260,6 +266,8 @@ class PcapngFormat:
         time = np.zeros(len(starts), dtype=np.int64)
         time[timed] = block_times(ticks[timed], interface[timed], self._clocks)
         self._notes.untimed_packets += int(np.count_nonzero(simple))
+        listed = interface + self._forgotten
+        listed[~packet | (listed >= len(self._notes.interface_list))] = -1
         return Columns(
             offset=starts
             + np.where(simple, _DATA_START[SIMPLE_PACKET], _DATA_START[ENHANCED_PACKET]) * packet,
@@ -267,4 +275,5 @@ class PcapngFormat:
             wirelen=np.where(packet, wirelen, 0),
             time=time,
             linktype=np.where(packet, linktypes[interface], NOT_A_PACKET).astype(np.int32),
+            interface=listed.astype(np.int32),
         )

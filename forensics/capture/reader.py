@@ -210,6 +210,9 @@ class CaptureReader:
             wirelen=columns.wirelen,
             time=columns.time,
             linktype=columns.linktype,
+            interface=columns.interface,
+            direction=columns.direction,
+            uid=columns.uid,
         )
         self._windows.lend(data)
         self.notes.packets += count

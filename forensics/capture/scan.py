@@ -24,6 +24,9 @@ class Columns:
     wirelen: npt.NDArray[np.int64]
     time: npt.NDArray[np.int64]
     linktype: npt.NDArray[np.int32]
+    interface: npt.NDArray[np.int32]
+    direction: npt.NDArray[np.int8] | None = None
+    uid: npt.NDArray[np.int32] | None = None
 
 
 @dataclass(frozen=True)
@@ -50,4 +53,5 @@ class RecordFormat(Protocol):
 def no_columns() -> Columns:
     """Columns of no packets."""
     empty = np.empty(0, dtype=np.int64)
-    return Columns(empty, empty, empty, empty, np.empty(0, dtype=np.int32))
+    none = np.empty(0, dtype=np.int32)
+    return Columns(empty, empty, empty, empty, none, none)

@@ -13,7 +13,14 @@ from forensics.capture.pcapng import PcapngFormat
 from forensics.capture.scan import MAX_CAPLEN, no_columns
 from tests.capture.build import pcap, rich_pcapng
 
-DTYPES = {"offset": np.int64, "caplen": np.int64, "wirelen": np.int64, "time": np.int64, "linktype": np.int32}
+DTYPES = {
+    "offset": np.int64,
+    "caplen": np.int64,
+    "wirelen": np.int64,
+    "time": np.int64,
+    "linktype": np.int32,
+    "interface": np.int32,
+}
 PCAP = pcap([(i, i, bytes([i]) * (11 * i % 50), 60) for i in range(8)], linktype=101)
 FORMATS = {
     "pcap": (PCAP, HEADER_LENGTH, lambda: PcapFormat(PCAP[:HEADER_LENGTH], CaptureNotes())),

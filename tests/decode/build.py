@@ -67,6 +67,7 @@ def batch_of(*frames, linktype=1, first_frame=1, gap=b"\xee" * 3):
         wirelen=np.array([frame[2] if len(frame) > 2 else len(frame[0]) for frame in full], np.int64),
         time=np.arange(len(full), dtype=np.int64) * 1000,
         linktype=np.array([frame[1] for frame in full], np.int32),
+        interface=np.zeros(len(full), np.int32),
     )
 
 

@@ -129,5 +129,7 @@ def test_any_bytes_are_counted_once_and_stay_inside(frames):
 
 def test_data_shorter_than_any_header():
     empty = np.empty(0, np.int64)
-    batch = Batch(np.empty(0, np.uint8), 1, empty, empty, empty, empty, np.empty(0, np.int32))
+    batch = Batch(
+        np.empty(0, np.uint8), 1, empty, empty, empty, empty, np.empty(0, np.int32), np.empty(0, np.int32)
+    )
     assert len(decode_batch(batch, AddressBook(), DecodeCounts())) == 0
