@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from forensics.apps import AppCatalogue
 from forensics.capture import open_capture
 from forensics.data import signature_root, signature_sha256
-from forensics.decode import DecodeCounts, decode_batch
-from forensics.decode.addresses import AddressBook
+from forensics.decode import Decoder
 from forensics.observations.collect import Collectors
 from forensics.observations.context import add_context
 from forensics.observations.quality import capture_quality
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from forensics.capture.batch import CaptureNotes
+    from forensics.decode import DecodeCounts
     from forensics.signatures.model import Finding
     from forensics.verdicts.model import Limit, Verdict
 
@@ -65,9 +65,8 @@ def analyze_capture(
     ``progress`` is called after every batch with the stored bytes read and the size of the file (None for a pipe).
     Raises CaptureError when there is no capture to read, RuleError when a signature file cannot be used.
     """
-    book = AddressBook()
-    counts = DecodeCounts()
-    collectors = Collectors(book)
+    decoder = Decoder()
+    collectors = Collectors(decoder.book)
     first_time: int | None = None
     last_time: int | None = None
     limits_of_batch = {
@@ -79,7 +78,7 @@ def analyze_capture(
         signatures = SignatureSet.load()
         catalogue = AppCatalogue.load()
         for batch in reader:
-            collectors.add(decode_batch(batch, book, counts), batch.data)
+            collectors.add(decoder.decode(batch))
             timed = batch.time[batch.time != 0]
             if len(timed):
                 low, high = int(timed.min()), int(timed.max())
@@ -93,7 +92,7 @@ def analyze_capture(
             Path(path).name,
             reader.notes,
             (first_time, last_time),
-            (collectors, counts),
+            (collectors, decoder.counts),
             (signatures, catalogue),
         )
 

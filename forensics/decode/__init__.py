@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from forensics.decode.addresses import AddressBook
-from forensics.decode.columns import PACKET_SCHEMA
+from forensics.decode.columns import PACKET_COLUMNS, Decoded, PacketTable
 from forensics.decode.counts import DecodeCounts
-from forensics.decode.packets import decode_batch
+from forensics.decode.packets import Decoder
 
-__all__ = ["PACKET_SCHEMA", "AddressBook", "DecodeCounts", "decode_batch"]
+__all__ = ["PACKET_COLUMNS", "AddressBook", "DecodeCounts", "Decoded", "Decoder", "PacketTable"]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import polars as pl
 
 from forensics.capture.gather import gather_rows
-from forensics.decode.columns import PACKET_SCHEMA
+from forensics.decode.addresses import AddressBook
+from forensics.decode.columns import ABSENT, Decoded, PacketTable
+from forensics.decode.counts import DecodeCounts
 from forensics.decode.flags import TCP, UDP
 from forensics.decode.icmp import ICMP, ICMPV6, read_icmp_errors
 from forensics.decode.link import find_network
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from forensics.capture.batch import Batch
-    from forensics.decode.addresses import AddressBook
-    from forensics.decode.counts import DecodeCounts
     from forensics.decode.network import IpPackets
 
 _TCP: Final = np.dtype([
@@ -29,12 +28,23 @@ _TCP: Final = np.dtype([
 _UDP_LENGTH: Final = 8
 
 
-def decode_batch(batch: Batch, book: AddressBook, counts: DecodeCounts) -> pl.DataFrame:
-    """The rows of PACKET_SCHEMA that ``batch`` gives, in frame order; everything else is added to ``counts``.
+class Decoder:
+    """Turns the batches of one capture, in their order, into packet tables.
 
     Rows of ICMP errors take ``ipid``, ``df`` and ``ip_bytes`` from the ICMP packet itself, as they do its
     TTL; ``ack`` and ``window`` are 0 there.
     """
+
+    def __init__(self) -> None:
+        self.book = AddressBook()
+        self.counts = DecodeCounts()
+
+    def decode(self, batch: Batch) -> Decoded:
+        """The rows that ``batch`` gives, in frame order; everything else is added to ``counts``."""
+        return Decoded(_decode(batch, self.book, self.counts), batch.data)
+
+
+def _decode(batch: Batch, book: AddressBook, counts: DecodeCounts) -> PacketTable:
     counts.packets += len(batch)
     network = find_network(batch, counts)
     row = network.row
@@ -64,16 +74,13 @@ def decode_batch(batch: Batch, book: AddressBook, counts: DecodeCounts) -> pl.Da
         rows = {
             name: np.concatenate(
                 [
-                    np.broadcast_to(rows.get(name, _ABSENT.get(name, 0)), size[0]),
+                    np.broadcast_to(rows.get(name, ABSENT.get(name, 0)), size[0]),
                     np.broadcast_to(errors.get(name, 0), size[1]),
                 ]
             )[order]
             for name in {**rows, **errors}
         }
     return _frame(batch, rows)
-
-
-_ABSENT: Final = {"icmp_type": -1, "icmp_code": -1, "icmp_from": -1}
 
 
 def _read_transport(
@@ -123,23 +130,8 @@ def _read_transport(
     }
 
 
-def _frame(batch: Batch, rows: dict[str, npt.NDArray[Any]]) -> pl.DataFrame:
-    row = rows["row"]
-    size = len(row)
-    columns = dict(rows)
-    columns["frame"] = row + batch.first_frame
-    columns["time"] = batch.time[row]
-    series = []
-    for name, dtype in PACKET_SCHEMA.items():
-        if name not in columns:
-            series.append(pl.Series(name, [_ABSENT[name]], dtype=dtype).new_from_index(0, size))
-            continue
-        native = _NUMPY[dtype]
-        series.append(pl.Series(name, np.ascontiguousarray(columns[name], dtype=native), dtype=dtype))
-    return pl.DataFrame(series)
-
-
-_NUMPY: Final[dict[pl.DataType | type[pl.DataType], Any]] = {
-    pl.Int64: np.int64, pl.Int32: np.int32, pl.Int16: np.int16, pl.UInt32: np.uint32, pl.UInt16: np.uint16,
-    pl.UInt8: np.uint8, pl.Boolean: np.bool_,
-}  # fmt: skip
+def _frame(batch: Batch, rows: dict[str, npt.NDArray[Any]]) -> PacketTable:
+    row = rows.pop("row")
+    rows["frame"] = row + batch.first_frame
+    rows["time"] = batch.time[row]
+    return PacketTable(rows)

@@ -11,7 +11,8 @@ from forensics.flows.arrays import BoolArray, GrowingColumns, IntArray, run_ends
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-    import polars as pl
+
+    from forensics.decode.columns import PacketTable
 
 
 _UNSET: Final = -1
@@ -47,17 +48,17 @@ class Conversations:
         )
         self._streams = {TCP: 0, 17: 0}
 
-    def assign(self, packets: pl.DataFrame) -> tuple[IntArray, npt.NDArray[np.int8]]:
+    def assign(self, packets: PacketTable) -> tuple[IntArray, npt.NDArray[np.int8]]:
         """Flow number and side (0 or 1) of every packet, each of shape ``(n,)``.
 
-        ``packets`` has PACKET_SCHEMA and is in frame order. Flow numbers count up from 0 over the whole capture.
+        ``packets`` is in frame order. Flow numbers count up from 0 over the whole capture.
         """
-        src, dst = packets["src"].to_numpy(), packets["dst"].to_numpy()
+        src, dst = packets["src"], packets["dst"]
         sport, dport = (
-            packets["sport"].to_numpy().astype(np.int64),
-            packets["dport"].to_numpy().astype(np.int64),
+            packets["sport"].astype(np.int64),
+            packets["dport"].astype(np.int64),
         )
-        proto = packets["proto"].to_numpy()
+        proto = packets["proto"]
         swapped = (src > dst) | ((src == dst) & (sport > dport))
         side = swapped.astype(np.int8)
         lo, hi = np.where(swapped, dst, src), np.where(swapped, src, dst)
@@ -65,8 +66,8 @@ class Conversations:
         ports = (proto.astype(np.int64) << 32) | (lo_port << 16) | hi_port
 
         tuples, first_row = self._tuple_numbers(lo, hi, ports)
-        flags = packets["flags"].to_numpy()
-        plain = packets["icmp_type"].to_numpy() < 0
+        flags = packets["flags"]
+        plain = packets["icmp_type"] < 0
         opens = plain & (proto == TCP) & ((flags & (SYN | ACK)) == SYN)
         repeated = opens & ~first_row
 
@@ -75,8 +76,8 @@ class Conversations:
         starts = first_row.copy()
         if repeated.any():
             walked = np.isin(tuples, np.unique(tuples[repeated]))
-            seq = packets["seq"].to_numpy().astype(np.int64)
-            ack = packets["ack"].to_numpy().astype(np.int64)
+            seq = packets["seq"].astype(np.int64)
+            ack = packets["ack"].astype(np.int64)
             self._walk(np.flatnonzero(walked), tuples, side, flags, seq, ack, plain & (proto == TCP), starts)
 
         opened = np.flatnonzero(starts)

@@ -16,6 +16,8 @@ from forensics.flows.sequence import SequenceTracker
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from forensics.decode.columns import PacketTable
+
 
 _CARRIED: Final = (
     "frame",
@@ -147,13 +149,13 @@ class FlowEngine:
             }
         )
 
-    def add(self, packets: pl.DataFrame) -> FlowBatch:
-        """Take in the packet table of one batch (PACKET_SCHEMA, frame order)."""
+    def add(self, packets: PacketTable) -> FlowBatch:
+        """Take in the packet table of one batch (frame order)."""
         flow, side = self.conversations.assign(packets)
         rows = self.conversations.flows.rows
         self.flows.grow_to(rows)
         self.sides.grow_to(2 * rows)
-        quoted = packets["icmp_type"].to_numpy() >= 0
+        quoted = packets["icmp_type"] >= 0
         if quoted.any():
             self._note_icmp(packets, flow, np.flatnonzero(quoted))
         batch = self._annotate(packets, flow, side, quoted)
@@ -162,18 +164,18 @@ class FlowEngine:
         self._count_ttls(batch)
         return batch
 
-    def _note_icmp(self, packets: pl.DataFrame, flow: IntArray, rows: IntArray) -> None:
+    def _note_icmp(self, packets: PacketTable, flow: IntArray, rows: IntArray) -> None:
         order = rows[np.argsort(flow[rows], kind="stable")]
         firsts = order[run_starts(flow[order])]
         mine = flow[firsts]
         fresh = self.flows["icmp_frame"][mine] == NEVER
         firsts, mine = firsts[fresh], mine[fresh]
-        self.flows["icmp_frame"][mine] = packets["frame"].to_numpy()[firsts]
-        self.flows["icmp_type"][mine] = packets["icmp_type"].to_numpy()[firsts]
-        self.flows["icmp_code"][mine] = packets["icmp_code"].to_numpy()[firsts]
+        self.flows["icmp_frame"][mine] = packets["frame"][firsts]
+        self.flows["icmp_type"][mine] = packets["icmp_type"][firsts]
+        self.flows["icmp_code"][mine] = packets["icmp_code"][firsts]
 
     def _annotate(
-        self, packets: pl.DataFrame, flow: IntArray, side: npt.NDArray[np.int8], quoted: BoolArray
+        self, packets: PacketTable, flow: IntArray, side: npt.NDArray[np.int8], quoted: BoolArray
     ) -> FlowBatch:
         fs = flow * 2 + side
         order = np.argsort(fs, kind="stable")
@@ -181,11 +183,11 @@ class FlowEngine:
             order = order[~quoted[order]]
         fs = fs[order]
         starts = run_starts(fs)
-        column = {name: packets[name].to_numpy()[order] for name in _CARRIED}
-        column["seq"] = packets["seq"].to_numpy()[order].astype(np.int64)
-        column["ack"] = packets["ack"].to_numpy()[order].astype(np.int64)
-        tcp = packets["proto"].to_numpy()[order] == TCP
-        self.flows["v6"][flow[order]] = (packets["src"].to_numpy()[order] >> 32 != 0).astype(np.int8)
+        column = {name: packets[name][order] for name in _CARRIED}
+        column["seq"] = packets["seq"][order].astype(np.int64)
+        column["ack"] = packets["ack"][order].astype(np.int64)
+        tcp = packets["proto"][order] == TCP
+        self.flows["v6"][flow[order]] = (packets["src"][order] >> 32 != 0).astype(np.int8)
         segments = np.flatnonzero(tcp)
         self.conversations.learn_bases(
             fs[segments],

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import polars as pl
 
 from forensics.decode.flags import UDP
 from forensics.flows.engine import FlowEngine
@@ -17,9 +16,10 @@ from forensics.observations.throughput import ThroughputCollector
 from forensics.observations.tls import TlsCollector
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
+    import polars as pl
 
     from forensics.decode.addresses import AddressBook
+    from forensics.decode.columns import Decoded
 
 DNS_PORT: Final = 53
 
@@ -38,11 +38,12 @@ class Collectors:
     """Packets that carry an earlier time than one before them."""
     _clock: int = 0
 
-    def add(self, packets: pl.DataFrame, data: npt.NDArray[np.uint8]) -> None:
-        """Take in one packet table (PACKET_SCHEMA); ``data`` is the Batch.data it points into."""
-        if not packets.height:
+    def add(self, decoded: Decoded) -> None:
+        """Take in one decoded batch."""
+        packets, data = decoded.packets, decoded.data
+        if not len(packets):
             return
-        time = packets["time"].to_numpy()
+        time = packets["time"]
         clock = np.maximum(np.maximum.accumulate(time), self._clock)
         before = np.concatenate([[self._clock], clock[:-1]])
         self.backward_times += int(np.count_nonzero(time < before))
@@ -52,17 +53,15 @@ class Collectors:
         self.resets.add(batch, self.engine, self.tls)
         self.throughput.add(batch, self.engine)
         messages = (
-            (packets["proto"].to_numpy() == UDP)
-            & (packets["icmp_type"].to_numpy() < 0)
-            & (packets["payload_captured"].to_numpy() > 0)
-            & ((packets["sport"].to_numpy() == DNS_PORT) | (packets["dport"].to_numpy() == DNS_PORT))
+            (packets["proto"] == UDP)
+            & (packets["icmp_type"] < 0)
+            & (packets["payload_captured"] > 0)
+            & ((packets["sport"] == DNS_PORT) | (packets["dport"] == DNS_PORT))
         )
         if messages.any():
             stream = self.engine.conversations.flows["stream"][batch.flow_by_frame]
-            chosen = packets.with_columns(
-                pl.Series("stream", stream, dtype=pl.Int64), pl.Series("clock", clock, dtype=pl.Int64)
-            ).filter(pl.Series(messages))
-            self.dns.add(chosen, data, self.book)
+            rows = np.flatnonzero(messages)
+            self.dns.add(packets.where(rows), stream[rows], clock[rows], data)
 
     def finish(self) -> dict[str, pl.DataFrame]:
         """The flow, reset and dns tables; app, name and control columns are filled by later rooms."""

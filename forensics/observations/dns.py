@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from forensics.decode.addresses import AddressBook
+    from forensics.decode.columns import PacketTable
 
 DNS_PORT: Final = 53
 KEPT: Final = 16
@@ -242,17 +243,19 @@ class DnsCollector:
 
     def add(
         self,
-        packets: pl.DataFrame,
+        packets: PacketTable,
+        stream: npt.NDArray[np.int64],
+        clock: npt.NDArray[np.int64],
         data: npt.NDArray[np.uint8],
-        book: AddressBook,  # noqa: ARG002 - every collector is fed these three
     ) -> None:
-        """Takes the next packets, in frame order.
+        """Takes the next packets, in frame order: only UDP packets of port 53 with payload.
 
-        ``packets`` has the columns of PACKET_SCHEMA, ``stream`` (Int64, Wireshark's udp.stream) and ``clock``
-        (Int64, ns: the running maximum of ``time``), and holds only UDP packets of port 53 with payload.
+        Of each: ``stream`` (Wireshark's udp.stream) and ``clock`` (ns: the running maximum of ``time``).
         ``data`` is the uint8 array that ``payload_offset`` points into.
         """
-        for row in packets.select(_COLUMNS).iter_rows():
+        given = {"stream": stream, "clock": clock}
+        columns = [(given[name] if name in given else packets[name]).tolist() for name in _COLUMNS]
+        for row in zip(*columns, strict=True):
             captured: int = row[13]
             offset: int = row[12]
             payload = data[offset : offset + captured].tobytes()

@@ -8,7 +8,7 @@ import struct
 import numpy as np
 
 from forensics.capture import Batch
-from forensics.decode import AddressBook, DecodeCounts, decode_batch
+from forensics.decode import Decoder
 
 A, B, ROUTER = "192.0.2.1", "198.51.100.7", "203.0.113.9"
 A6, B6, ROUTER6 = "2001:db8::1", "2001:db8::2", "2001:db8::ff"
@@ -74,12 +74,13 @@ def batch_of(*frames, linktype=1, first_frame=1, gap=b"\xee" * 3):
 def decode(*frames, **how):
     """(rows as dictionaries with text addresses and the payload, counts)."""
     batch = batch_of(*frames, **how)
-    book, counts = AddressBook(), DecodeCounts()
-    rows = decode_batch(batch, book, counts).to_dicts()
+    decoder = Decoder()
+    decoded = decoder.decode(batch)
+    book, counts, rows = decoder.book, decoder.counts, decoded.packets.to_dicts()
     for row in rows:
         row["src"], row["dst"] = book.text(row["src"]), book.text(row["dst"])
         at = row["payload_offset"]
-        row["payload"] = batch.data[at : at + row["payload_captured"]].tobytes()
+        row["payload"] = decoded.data[at : at + row["payload_captured"]].tobytes()
     assert counts.packets == counts.explained == len(batch)
     assert len(rows) == counts.tcp + counts.udp + counts.icmp_errors
     return rows, counts

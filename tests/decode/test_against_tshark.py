@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from forensics.capture import open_capture
-from forensics.decode import AddressBook, DecodeCounts, decode_batch
+from forensics.decode import Decoder
 from forensics.errors import CaptureError
 
 MANIFEST = Path(__file__).resolve().parents[3] / "shared" / "captures" / "MANIFEST.yaml"
@@ -104,10 +104,11 @@ def test_real_packets(name, shared_captures, tshark, tmp_path):
         with pytest.raises(CaptureError):
             open_capture(path)
         return
-    book, counts, ours = AddressBook(), DecodeCounts(), {}
+    decoder, ours = Decoder(), {}
+    book, counts = decoder.book, decoder.counts
     with open_capture(path) as reader:
         for batch in reader:
-            for row in decode_batch(batch, book, counts).to_dicts():
+            for row in decoder.decode(batch).packets.to_dicts():
                 row["src"], row["dst"] = book.text(row["src"]), book.text(row["dst"])
                 ours[row["frame"]] = row
     assert counts.packets == FILES[name]

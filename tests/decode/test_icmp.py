@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from forensics.decode import AddressBook, DecodeCounts, decode_batch
+from forensics.decode import Decoder
 from tests.decode.build import A6, B6, ROUTER, ROUTER6, A, B, batch_of, decode, ipv4, ipv6, tcp, udp
 
 
@@ -30,9 +30,9 @@ def test_an_error_gives_the_packet_it_quotes(kind):
 
 
 def test_the_sender_is_kept():
-    book = AddressBook()
-    table = decode_batch(batch_of(error(ipv4(udp(), 17)), linktype=101), book, DecodeCounts())
-    assert book.text(table["icmp_from"][0]) == ROUTER
+    decoder = Decoder()
+    table = decoder.decode(batch_of(error(ipv4(udp(), 17)), linktype=101)).packets
+    assert decoder.book.text(table["icmp_from"][0]) == ROUTER
 
 
 @pytest.mark.parametrize("kind", [1, 2, 3, 4])

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 import numpy as np
-import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forensics.capture import Batch
-from forensics.decode import PACKET_SCHEMA, AddressBook, DecodeCounts, decode_batch
+from forensics.decode import PACKET_COLUMNS, Decoder
 from tests.decode.build import batch_of, decode, ethernet, ipv4, ipv6, tcp, udp
 
 
@@ -78,9 +77,8 @@ def test_frames_count_on_from_the_batch_before():
 
 def test_schema_of_empty_and_full():
     for batch in (batch_of(), batch_of(ethernet(b"", 0x0806)), batch_of(ethernet(ipv4(tcp(), 6)))):
-        frame = decode_batch(batch, AddressBook(), DecodeCounts())
-        assert frame.schema == PACKET_SCHEMA
-        assert frame.null_count().sum_horizontal().sum() == 0
+        columns = Decoder().decode(batch).packets.columns
+        assert {name: values.dtype.type for name, values in columns.items()} == PACKET_COLUMNS
 
 
 SEEDS = [
@@ -105,26 +103,21 @@ def damaged(draw):
 @given(st.lists(damaged(), max_size=6))
 def test_any_bytes_are_counted_once_and_stay_inside(frames):
     batch = batch_of(*frames, gap=b"")
-    counts = DecodeCounts()
-    table = decode_batch(batch, AddressBook(), counts)
-    assert table.schema == PACKET_SCHEMA
+    decoder = Decoder()
+    table, counts = decoder.decode(batch).packets, decoder.counts
+    assert {name: values.dtype.type for name, values in table.columns.items()} == PACKET_COLUMNS
     assert counts.packets == counts.explained == len(frames)
     assert len(table) == counts.tcp + counts.udp + counts.icmp_errors
-    for row in table.filter(pl.col("icmp_type") < 0).to_dicts():
+    for row in table.where(table["icmp_type"] < 0).to_dicts():
         at = row["frame"] - 1
         start, end = int(batch.offset[at]), int(batch.offset[at] + batch.caplen[at])
         assert start <= row["payload_offset"] <= row["payload_offset"] + row["payload_captured"] <= end
         assert 0 <= row["payload_captured"] <= row["payload_len"]
-    alone = [
-        decode_batch(batch_of(frame), AddressBook(), DecodeCounts()).drop("frame", "time") for frame in frames
-    ]
-    kept = [
-        name
-        for name in PACKET_SCHEMA
-        if name not in {"frame", "time", "src", "dst", "icmp_from", "payload_offset"}
-    ]
-    if alone:  # no packet's columns depend on its neighbours
-        assert pl.concat(alone).select(kept).equals(table.select(kept))
+    alone = [Decoder().decode(batch_of(frame)).packets for frame in frames]
+    for name in PACKET_COLUMNS:
+        if alone and name not in {"frame", "time", "src", "dst", "icmp_from", "payload_offset"}:
+            # no packet's columns depend on its neighbours
+            assert np.concatenate([one[name] for one in alone]).tolist() == table[name].tolist()
 
 
 def test_data_shorter_than_any_header():
@@ -132,4 +125,4 @@ def test_data_shorter_than_any_header():
     batch = Batch(
         np.empty(0, np.uint8), 1, empty, empty, empty, empty, np.empty(0, np.int32), np.empty(0, np.int32)
     )
-    assert len(decode_batch(batch, AddressBook(), DecodeCounts())) == 0
+    assert len(Decoder().decode(batch).packets) == 0

@@ -12,8 +12,7 @@ import numpy as np
 import polars as pl
 
 from forensics.capture import open_capture
-from forensics.decode import AddressBook, DecodeCounts, decode_batch
-from forensics.decode.columns import PACKET_SCHEMA
+from forensics.decode import AddressBook, Decoded, Decoder, PacketTable
 from forensics.observations.collect import Collectors
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ class Talk:
         return packet
 
 
-def table(packets: Sequence[Pkt], book: AddressBook, first: int = 1) -> tuple[pl.DataFrame, Any]:
+def table(packets: Sequence[Pkt], book: AddressBook, first: int = 1) -> Decoded:
     """The packet table of consecutive frames from ``first`` on, and the bytes it points into."""
     data = b""
     rows = []
@@ -103,7 +102,7 @@ def table(packets: Sequence[Pkt], book: AddressBook, first: int = 1) -> tuple[pl
             0 if quoted else len(p.data), *(p.icmp or (-1, -1)), 1 if quoted else -1,
         ))  # fmt: skip
         data += b"" if quoted else p.data
-    return pl.DataFrame(rows, schema=PACKET_SCHEMA, orient="row"), np.frombuffer(data, dtype=np.uint8)
+    return Decoded(PacketTable.of_rows(rows), np.frombuffer(data, dtype=np.uint8))
 
 
 def _packed(address: str) -> bytes:
@@ -123,18 +122,18 @@ def collect(packets: Sequence[Pkt], cuts: Iterable[int] = ()) -> Collectors:
     collectors = Collectors(book)
     begin = 0
     for end in [*sorted(set(cuts)), len(packets)]:
-        collectors.add(*table(packets[begin:end], book, begin + 1))
+        collectors.add(table(packets[begin:end], book, begin + 1))
         begin = end
     return collectors
 
 
 def read(path: Path) -> Collectors:
     """Collectors that were fed a capture file, in small batches."""
-    book, counts = AddressBook(), DecodeCounts()
-    collectors = Collectors(book)
+    decoder = Decoder()
+    collectors = Collectors(decoder.book)
     with open_capture(str(path), batch_packets=1000) as reader:
         for batch in reader:
-            collectors.add(decode_batch(batch, book, counts), batch.data)
+            collectors.add(decoder.decode(batch))
     return collectors
 
 

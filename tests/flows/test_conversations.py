@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forensics.capture import open_capture
-from forensics.decode import AddressBook, DecodeCounts, decode_batch
+from forensics.decode import AddressBook, Decoder
 from forensics.flows.conversations import Conversations
 from forensics.flows.engine import FlowEngine
 from tests.conftest import REPO_ROOT
@@ -26,7 +26,7 @@ def streams(packets, cuts=()):
     engine, book = FlowEngine(), AddressBook()
     found, begin = [], 0
     for end in [*sorted(set(cuts)), len(packets)]:
-        rows, _ = table(packets[begin:end], book, begin + 1)
+        rows = table(packets[begin:end], book, begin + 1).packets
         batch = engine.add(rows)
         found += engine.conversations.flows["stream"][batch.flow_by_frame].tolist()
         begin = end
@@ -143,13 +143,13 @@ def test_stories(name, tmp_path, request):
 @pytest.mark.usefixtures("tshark")
 @pytest.mark.parametrize("path", CAPTURES, ids=lambda path: path.parent.name)
 def test_corpus_streams_equal_those_of_tshark(path):
-    engine, book, counts, ours = FlowEngine(), AddressBook(), DecodeCounts(), {}
+    engine, decoder, ours = FlowEngine(), Decoder(), {}
     with open_capture(str(path)) as reader:
         for batch in reader:
-            rows = decode_batch(batch, book, counts)
+            rows = decoder.decode(batch).packets
             flow = engine.add(rows).flow_by_frame
             numbers = engine.conversations.flows["stream"][flow].tolist()
-            ours.update(zip(rows["frame"].to_list(), numbers, strict=True))
+            ours.update(zip(rows["frame"].tolist(), numbers, strict=True))
     rows = ask_tshark(path, "frame.number", "tcp.stream", "udp.stream", where="tcp.stream or udp.stream")
     truth = {int(frame): int(tcp or udp) for frame, tcp, udp in rows}
     if path.parent.name == "hostile-lengths":  # frames whose lengths lie, which we refuse or take otherwise
@@ -163,6 +163,6 @@ def test_corpus_streams_equal_those_of_tshark(path):
 
 def test_sides_are_the_ends_in_order_of_address():
     book, conversations = AddressBook(), Conversations()
-    rows, _ = table([Pkt(CLIENT, SERVER), Pkt(SERVER, CLIENT), Pkt(("192.0.2.1", 9), CLIENT)], book)
+    rows = table([Pkt(CLIENT, SERVER), Pkt(SERVER, CLIENT), Pkt(("192.0.2.1", 9), CLIENT)], book).packets
     _, side = conversations.assign(rows)
     assert side.tolist() == [0, 1, 0]

@@ -19,7 +19,7 @@ def engines(packets):
     for cuts in ([], list(range(1, len(packets))), [len(packets) // 2]):
         engine, book, begin = FlowEngine(), AddressBook(), 0
         for end in [*cuts, len(packets)]:
-            engine.add(table(packets[begin:end], book, begin + 1)[0])
+            engine.add(table(packets[begin:end], book, begin + 1).packets)
             begin = end
         yield engine
 
@@ -186,7 +186,7 @@ def test_the_batch_is_sorted_by_sender_and_names_its_packets():
     talk = Talk().shake()
     talk.packets.insert(1, Pkt(("10.0.0.9", 5), SERVER, SYN, 3, ms=0))
     engine = FlowEngine()
-    batch = engine.add(table(talk.packets, AddressBook())[0])
+    batch = engine.add(table(talk.packets, AddressBook()).packets)
     assert batch.flow.tolist() == [0, 0, 0, 1]
     assert batch.column["frame"].tolist() == [1, 4, 3, 2]
     assert batch.starts.tolist() == [0, 2, 3]

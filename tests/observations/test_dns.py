@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forensics.decode.addresses import AddressBook
-from forensics.decode.columns import PACKET_SCHEMA
+from forensics.decode.columns import PacketTable
 from forensics.observations.dictionary import DNS
 from forensics.observations.dns import KEPT, DnsCollector
 
@@ -68,6 +68,7 @@ def reply(  # noqa: PLR0913 - the fields of a response
 
 def table(packets: list[Packet]) -> tuple[pl.DataFrame, np.ndarray]:
     rows: list[dict[str, Any]] = []
+    clocks: list[int] = []
     data = b"\xee" * 5
     clock = 0
     for number, packet in enumerate(packets):
@@ -75,27 +76,27 @@ def table(packets: list[Packet]) -> tuple[pl.DataFrame, np.ndarray]:
         client, resolver = (int(ipaddress.IPv4Address(text)) for text in (CLIENT, packet.resolver))
         ends = (resolver, client) if packet.response else (client, resolver)
         ports = (53, packet.client_port) if packet.response else (packet.client_port, 53)
-        row = dict.fromkeys(PACKET_SCHEMA, 0)
-        row |= {
+        row = {
             "frame": number + 1, "time": packet.at, "proto": 17, "src": ends[0], "dst": ends[1],
             "sport": ports[0], "dport": ports[1], "ttl": packet.ttl, "ipid": packet.ipid, "df": packet.df,
             "payload_len": len(packet.payload), "payload_offset": len(data),
-            "payload_captured": len(packet.payload) - packet.cut, "icmp_type": -1, "icmp_from": -1,
-            "stream": packet.client_port, "clock": clock,
+            "payload_captured": len(packet.payload) - packet.cut,
         }  # fmt: skip
         data += packet.payload
         rows.append(row)
-    schema = pl.Schema({**PACKET_SCHEMA, "stream": pl.Int64(), "clock": pl.Int64()})
-    return pl.DataFrame(rows, schema=schema), np.frombuffer(data, dtype=np.uint8)
+        clocks.append(clock)
+    streams = np.array([packet.client_port for packet in packets], np.int64)
+    return PacketTable.of_rows(rows), streams, np.array(clocks, np.int64), np.frombuffer(data, dtype=np.uint8)
 
 
 def collect(packets: list[Packet], *cuts: int) -> tuple[pl.DataFrame, DnsCollector]:
-    frame, data = table(packets)
+    rows, streams, clocks, data = table(packets)
     book = AddressBook()
     collector = DnsCollector()
     edges = [0, *sorted(cuts), len(packets)]
     for start, stop in pairwise(edges):
-        collector.add(frame[start:stop], data, book)
+        part = slice(start, stop)
+        collector.add(rows.where(np.arange(start, stop)), streams[part], clocks[part], data)
     return collector.finish(book), collector
 
 
