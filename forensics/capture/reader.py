@@ -10,7 +10,8 @@ from forensics.capture.ahead import ReadAhead
 from forensics.capture.batch import Batch, CaptureNotes
 from forensics.capture.pcap import HEADER_LENGTH, PcapFormat, is_pcap
 from forensics.capture.pcapng import PcapngFormat, is_pcapng
-from forensics.capture.source import ByteSource, GzipBytes, StoredBytes, is_gzip
+from forensics.capture.source import ByteSource, Peeking, StoredBytes
+from forensics.capture.unpack import GZIP_MAGIC, BoundedBytes, GzipBytes
 from forensics.capture.windows import Windows
 from forensics.errors import CaptureError
 
@@ -128,8 +129,12 @@ class CaptureReader:
         self._stored.close()
 
     def _open(self) -> RecordFormat:
-        compressed = is_gzip(self._stored.peek(2))
-        self._source: ByteSource = GzipBytes(self._stored) if compressed else self._stored
+        self._stored.start_hash()
+        begun = Peeking(self._stored)
+        compressed = begun.peek(2) == GZIP_MAGIC
+        self._source: ByteSource = (
+            BoundedBytes(GzipBytes(begun, self._stored), self._stored) if compressed else begun
+        )
         self._data: npt.NDArray[np.uint8] = np.empty(
             max(HEADER_LENGTH, min(self._batch_bytes, _FIRST_READ)), np.uint8
         )

@@ -1,11 +1,12 @@
-"""Bytes in: a file or standard input, gzip taken off, hashed on the side."""
+"""Bytes in: a file, a pipe or standard input as it is stored, hashed on the side."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import select
 import sys
-import zlib
+import time
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any, BinaryIO, Final, Protocol
@@ -13,8 +14,11 @@ from typing import Any, BinaryIO, Final, Protocol
 from forensics.capture.digest import FileDigest
 from forensics.errors import CaptureError
 
-_GZIP_MAGIC: Final = b"\x1f\x8b"
-_CHUNK: Final = 1 << 16
+DRAIN_BYTES: Final = 1 << 30
+"""What is read of a pipe behind damage, at most, so that the hash covers all of it."""
+DRAIN_S: Final = 10.0
+"""And for how long, so that a pipe that never ends does not keep anybody from the report."""
+_PIECE: Final = 1 << 20
 
 
 class ByteSource(Protocol):
@@ -42,8 +46,11 @@ class StoredBytes:
         self.damage = ""
         self.position = 0
         self.size: int | None = None
+        self.identity: tuple[int, int] | None = None
+        """Device and inode of a regular file."""
+        self.unread = False
+        """Whether the hash lacks the end of a stream; known after ``finish``."""
         self.name = printable(os.fspath(path))
-        self._ahead = b""
         self._stream_hash = hashlib.sha256()
         self._digest: FileDigest | None = None
         self._own = self.name != "-"
@@ -63,40 +70,39 @@ class StoredBytes:
             ) from None
         if S_ISREG(status.st_mode):
             self.size = status.st_size
-            self._digest = FileDigest(self._file.fileno())
+            self.identity = (status.st_dev, status.st_ino)
 
-    def peek(self, count: int) -> bytes:
-        """The next ``count`` bytes (fewer at the end), which stay to be read."""
-        while len(self._ahead) < count:
-            piece = self._read(bytearray(count - len(self._ahead)))
-            if not piece:
-                break
-            self._ahead += piece
-        return self._ahead[:count]
+    def start_hash(self) -> None:
+        """Begin to hash a regular file aside; without this ``finish`` does it all, after the reading."""
+        if self.size is not None and self._digest is None:
+            self._digest = FileDigest(self._file.fileno())
 
     def read_into(self, target: memoryview) -> int:
         """See ByteSource; a read error counts as the end and is noted in ``damage``."""
-        filled = min(len(self._ahead), len(target))
-        target[:filled] = self._ahead[:filled]
-        self._ahead = self._ahead[filled:]
+        filled = 0
         while filled < len(target):
             count = self._fill(target[filled:])
             if count == 0:
                 break
             filled += count
         self.position += filled
-        if self._digest is None:
+        if self.size is None:
             self._stream_hash.update(target[:filled])
-        else:
+        elif self._digest is not None:
             self._digest.wait_near(self.position)
         return filled
 
     def finish(self, *, drain: bool = True) -> str:
-        """The SHA-256 of the whole file; of a stream the rest is read for it, unless ``drain`` is false."""
+        """The SHA-256 of the whole file.
+
+        Of a stream the rest is read for it, within DRAIN_BYTES and DRAIN_S and unless ``drain`` is false;
+        ``unread`` then tells whether that was all of it.
+        """
+        if self.size is not None:
+            self.start_hash()
         if self._digest is not None:
             return self._digest.result()
-        while drain and self.read_into(memoryview(bytearray(1 << 20))):
-            pass
+        self.unread = not (drain and self._drain())
         return self._stream_hash.hexdigest()
 
     def close(self) -> None:
@@ -106,8 +112,35 @@ class StoredBytes:
         if self._own:
             self._file.close()
 
-    def _read(self, buffer: bytearray) -> bytes:
-        return bytes(buffer[: self._fill(memoryview(buffer))])
+    def _drain(self) -> bool:
+        """Read on to the end of a stream; False when that is too far away."""
+        buffer = memoryview(bytearray(_PIECE))
+        until = time.monotonic() + DRAIN_S
+        left = DRAIN_BYTES
+        while left > 0 and self._readable(until - time.monotonic()):
+            # Once, not until the buffer is full: a slow pipe would make that wait for ever.
+            count = self._fill(buffer)
+            if count == 0:
+                return True
+            self.position += count
+            self._stream_hash.update(buffer[:count])
+            left -= count
+        return False
+
+    def _readable(self, patience: float) -> bool:
+        """Whether a read of the stream would not wait, or no longer than ``patience`` seconds."""
+        if patience <= 0:
+            return False
+        try:
+            descriptor = self._file.fileno()
+        except (OSError, ValueError):  # bytes in memory
+            return True
+        try:
+            poll = select.poll()
+            poll.register(descriptor, select.POLLIN)
+            return bool(poll.poll(patience * 1000))
+        except OSError:
+            return True
 
     def _fill(self, target: memoryview) -> int:
         reader: Any = self._file  # readinto is there on every binary stream we open, but not in BinaryIO
@@ -118,89 +151,34 @@ class StoredBytes:
             return 0
 
 
-class GzipBytes:
-    """The contents of one or more gzip members (RFC 1952); zero padding after a member is ignored."""
+class Peeking:
+    """A source whose next bytes can be looked at before they are read."""
 
-    def __init__(self, stored: StoredBytes) -> None:
-        """Start at the first byte of ``stored``, which must be the gzip magic."""
-        self.damage = ""
-        self._stored = stored
-        self._pending = b""
-        self._member: Any = zlib.decompressobj(wbits=31)  # zlib keeps the class of these private
-        self._over = False
+    def __init__(self, source: ByteSource) -> None:
+        self._source = source
+        self._ahead = b""
+
+    @property
+    def damage(self) -> str:
+        """See ByteSource."""
+        return self._source.damage
+
+    @damage.setter
+    def damage(self, said: str) -> None:
+        self._source.damage = said
+
+    def peek(self, count: int) -> bytes:
+        """The next ``count`` bytes (fewer at the end), which stay to be read."""
+        if len(self._ahead) < count:
+            more = bytearray(count - len(self._ahead))
+            filled = self._source.read_into(memoryview(more))
+            self._ahead += bytes(more[:filled])
+        return self._ahead[:count]
 
     def read_into(self, target: memoryview) -> int:
         """See ByteSource."""
-        filled = 0
-        while filled < len(target) and not self._over:
-            room = len(target) - filled
-            before = self._member.copy()
-            try:
-                piece = self._member.decompress(self._pending, room)
-            except zlib.error as error:
-                piece = _salvage(before, self._pending, room)
-                self._end(f"gzip data is corrupt before stored byte {self._stored.position} ({error})")
-            target[filled : filled + len(piece)] = piece
-            filled += len(piece)
-            if self._over:
-                break
-            if self._member.eof:
-                self._pending = self._member.unused_data
-                self._next_member()
-                continue
-            self._pending = self._member.unconsumed_tail
-            if not self._pending and not piece and not self._more():
-                self._end(f"gzip data ends early, at stored byte {self._stored.position}")
-        return filled
-
-    def _next_member(self) -> None:
-        while True:
-            self._pending = self._pending.lstrip(b"\0")
-            if len(self._pending) >= len(_GZIP_MAGIC):
-                break
-            if not self._more():
-                if self._pending:
-                    self._end(f"garbage after the gzip data, before stored byte {self._stored.position}")
-                self._over = True
-                return
-        if self._pending.startswith(_GZIP_MAGIC):
-            self._member = zlib.decompressobj(wbits=31)
-        else:
-            self._end(f"garbage after the gzip data, before stored byte {self._stored.position}")
-
-    def _more(self) -> bool:
-        chunk = bytearray(_CHUNK)
-        count = self._stored.read_into(memoryview(chunk))
-        self._pending += bytes(chunk[:count])
-        return count > 0
-
-    def _end(self, damage: str) -> None:
-        self.damage = self._stored.damage or damage
-        self._over = True
-
-
-def _salvage(member: Any, pending: bytes, room: int) -> bytes:  # noqa: ANN401 - zlib hides the class
-    """What a broken member gives before the break, of which zlib keeps nothing when asked for more.
-
-    Asking for less and less finds the last good byte, so that the packets before the damage do not
-    depend on how much was asked for at once.
-    """
-    saved = bytearray()
-    for step in (4096, 64, 1):
-        while len(saved) < room:
-            before = member.copy()
-            try:
-                piece = member.decompress(pending, min(step, room - len(saved)))
-            except zlib.error:
-                member = before
-                break
-            if not piece:
-                break
-            pending = member.unconsumed_tail
-            saved += piece
-    return bytes(saved)
-
-
-def is_gzip(head: bytes) -> bool:
-    """Whether the stored bytes begin like a gzip member."""
-    return head.startswith(_GZIP_MAGIC)
+        filled = min(len(self._ahead), len(target))
+        if filled:
+            target[:filled] = self._ahead[:filled]
+            self._ahead = self._ahead[filled:]
+        return filled + (self._source.read_into(target[filled:]) if filled < len(target) else 0)
