@@ -1,19 +1,27 @@
 # make analyze [CAPTURE=path]   what is being done to the traffic in a capture
 # make test                     everything that must hold before a change goes in
-# make bench                    time and memory next to tshark, on a million packets
+# make bench                    time and memory next to tshark, ndpiReader and others, on a million packets
+# make bench-memory             peak memory on 1 GB and on 10 GB (SIZES="1 10", in units of 10⁹ bytes)
+# make compare [CAPTURES=dir]   every packet of real captures next to tshark, one line a file
+# make fuzz [FUZZ_SECONDS=60]   hostile captures, guided by what they reach, so long for each target
 #
-# Both make their own virtual environment; a second run installs nothing.
+# All make their own virtual environment; a second run installs nothing.
 # PYTHON=/path/to/python3.11 chooses the interpreter.
 
 CAPTURE ?= pcaps/demo-whatsapp-2017/capture.pcap
 WORKERS ?= 2
 RUNS ?= 3
+SIZES ?= 1 10
+CAPTURES ?= ../shared/captures pcaps
+FUZZ_SECONDS ?= 60
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+BENCH := build/bench
+NFSTREAM := nfstream==6.6.0
 export PYTHON
 
-.PHONY: analyze test lint types check bench format clean
+.PHONY: analyze test lint types check bench bench-memory compare fuzz format clean
 
 analyze: $(VENV)/installed
 	@$(BIN)/forensics analyze -- "$(CAPTURE)"
@@ -32,11 +40,23 @@ types: $(VENV)/installed-test
 check: $(VENV)/installed-test
 	$(BIN)/pytest -n $(WORKERS)
 
-bench:
+bench: $(BENCH)/million.pcap
+	@scripts/setup bench
+	@scripts/setup nfstream $(BENCH)/nfstream "$(NFSTREAM)"
+	@$(BIN)/python benchmarks/compare.py $(BENCH)/million.pcap --runs $(RUNS)
+
+bench-memory: $(BENCH)/million.pcap
+	@$(BIN)/python benchmarks/memory.py $(BENCH)/million.pcap --gigabytes $(SIZES)
+
+$(BENCH)/million.pcap: benchmarks/million.py | $(VENV)/installed
+	@$(BIN)/python benchmarks/million.py $@
+
+compare: $(VENV)/installed-test
 	@scripts/setup system
-	@$(MAKE) --no-print-directory $(VENV)/installed
-	@$(BIN)/python benchmarks/million.py build/bench/million.pcap
-	@$(BIN)/python benchmarks/compare.py build/bench/million.pcap --runs $(RUNS)
+	@$(BIN)/python -m tests.shared.compare $(CAPTURES)
+
+fuzz: $(VENV)/installed-fuzz
+	@$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(TARGETS)
 
 format: $(VENV)/installed-test
 	$(BIN)/ruff check --fix
@@ -55,4 +75,10 @@ $(VENV)/installed: pyproject.toml
 $(VENV)/installed-test: $(VENV)/installed
 	@echo "setup: installing what the tests need into $(VENV)" >&2
 	@$(PIP) install --editable '.[test]'
+	@touch $@
+
+# Guided fuzzing needs atheris, which has no build for every Python: without it, the targets run unguided.
+$(VENV)/installed-fuzz: $(VENV)/installed-test
+	@echo "setup: installing what guides the fuzzing into $(VENV)" >&2
+	@$(PIP) install --editable '.[fuzz]' || echo "setup: atheris cannot be installed here; fuzzing goes on unguided" >&2
 	@touch $@
