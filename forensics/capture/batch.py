@@ -58,6 +58,8 @@ class InterfaceNotes:
     """The byte ``if_tsresol``: n for 10⁻ⁿ s a tick, 128 + n for 2⁻ⁿ s."""
     offset_s: int = 0
     """``if_tsoffset``: seconds added to every time stamp."""
+    speed: int | None = None
+    """Bits per second."""
     os: str = ""
     hardware: str = ""
     filter: str = ""
@@ -112,7 +114,10 @@ class CaptureNotes:
     comments: dict[int, str] = field(default_factory=dict)
     """Frame → packet comment; the first 1,000 that were met, each cut at 1,000 characters. Hostile text."""
     comments_total: int = 0
-    """Packets with a comment."""
+    """Packets with a comment; those that only give a phone app's UID are not counted and not kept."""
+    lost_between_packets: int | None = None
+    """Sum of the losses that packets report of the time since the packet before (``epb_dropcount``, and the drop count
+    of obsolete packet blocks); None when none does."""
     hardware: str = ""
     """Of the machine that captured (``shb_hardware``), by the first section that says. Hostile text."""
     os: str = ""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from bisect import bisect_left
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from forensics.capture.batch import CaptureNotes, InterfaceNotes
 from forensics.capture.gather import gather_rows
+from forensics.capture.pcapng_notes import BlockNotes
+from forensics.capture.pcapng_options import DamageError, PacketOptions
 from forensics.capture.scan import MAX_CAPLEN, Columns, Scan, no_columns
 from forensics.capture.times import Clock, block_times
 
@@ -18,34 +20,36 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from forensics.capture.batch import CaptureNotes
+
 SECTION: Final = 0x0A0D0D0A
 INTERFACE: Final = 1
 OLD_PACKET: Final = 2
 SIMPLE_PACKET: Final = 3
 ENHANCED_PACKET: Final = 6
-NUMBERED: Final = frozenset({9, 0x0BAD, 0x4000_0BAD, 0x204, 0x208, 0x216, 0x221})
-"""Blocks that are no packets but have a frame number in Wireshark: systemd journal, custom, sysdig events."""
+NAME_RESOLUTION: Final = 4
+INTERFACE_STATISTICS: Final = 5
+DECRYPTION_SECRETS: Final = 10
+CUSTOM: Final = frozenset({0x0BAD, 0x4000_0BAD})
+NUMBERED: Final = {9: 36, 0x0BAD: 16, 0x4000_0BAD: 16, 0x204: 36, 0x216: 40, 0x221: 40}
+"""Blocks that are no packets but have a frame number in Wireshark (systemd journal, custom, sysdig events), and the
+fewest bytes of each."""
 NOT_A_PACKET: Final = -1
 """Link type of a numbered block, so that the packets after it keep Wireshark's frame numbers."""
 
 _BYTE_ORDERS: Final = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
 _MIN_BLOCK: Final = 12
 _MAX_BLOCK: Final = 16 << 20
-_MAX_INTERFACES: Final = 1 << 16
-"""In one section, and in the notes of the whole capture."""
 _HEADER_WIDTH: Final = 28
+_PADDING: Final = 3
+"""Bytes that may stand between a packet and the end of its block; more are options."""
 _DATA_START: Final = {ENHANCED_PACKET: 28, OLD_PACKET: 28, SIMPLE_PACKET: 12}
 _OVERHEAD: Final = {ENHANCED_PACKET: 32, OLD_PACKET: 32, SIMPLE_PACKET: 16}
-_TSRESOL, _TSOFFSET = 9, 14
 
 
 def is_pcapng(head: bytes) -> bool:
     """Whether a capture begins with a section header block whose byte-order magic is known."""
     return head[:4] == b"\x0a\x0d\x0d\x0a" and head[8:12] in _BYTE_ORDERS
-
-
-class _DamageError(Exception):
-    """What is wrong with the block at hand."""
 
 
 @dataclass
@@ -58,12 +62,29 @@ class _Epoch:
     big_endian: bool
 
 
+@dataclass
+class _Found:
+    """What one scan has found so far."""
+
+    data: npt.NDArray[np.uint8]
+    epochs: list[_Epoch]
+    records: list[int] = field(default_factory=list)
+    """Where the blocks with a frame number begin."""
+    optioned: list[int] = field(default_factory=list)
+    """Where the packets among them begin that carry options."""
+    read: int = 0
+    """How many of those were read."""
+    options: list[tuple[npt.NDArray[np.int64], PacketOptions]] = field(default_factory=list)
+    """What they said: rows of ``records``, options."""
+
+
 class PcapngFormat:
     """Reads blocks; see RecordFormat. Interfaces of past sections are forgotten."""
 
     def __init__(self, notes: CaptureNotes) -> None:
         """Start before the first section header."""
         self._notes = notes
+        self._blocks = BlockNotes(notes)
         notes.file_type = "pcapng"
         self._order = "<"
         self._clocks: list[Clock] = []  # of the present section; while scanning, of those before it too
@@ -72,14 +93,12 @@ class PcapngFormat:
         self._section_start = 0
         self._forgotten = 0  # interfaces of the sections that are gone from these lists
 
-    def scan(  # noqa: C901 - one flat loop over block types reads better than calls per block
-        self, data: npt.NDArray[np.uint8], start: int, end: int, base: int, limit: int
-    ) -> Scan:
+    def scan(self, data: npt.NDArray[np.uint8], start: int, end: int, base: int, limit: int) -> Scan:
         """See RecordFormat.scan."""
         self._forget_past_sections()
         view = data.data
-        records: list[int] = []
-        epochs = [self._epoch(0)]
+        found = _Found(data, [self._epoch(0)])
+        records, optioned = found.records, found.optioned
         position, need, damage = start, 0, ""
         append = records.append
         head, tail, interfaces = self._shortcut()
@@ -90,10 +109,11 @@ class PcapngFormat:
             if position <= last:
                 kind, length, interface, caplen = head(view, position)
                 after = position + length
+                spare = length - overhead - caplen
                 if (
                     kind == ENHANCED_PACKET
                     and interface < interfaces
-                    and caplen <= length - overhead
+                    and spare >= 0
                     and caplen <= MAX_CAPLEN
                     and after <= end
                     and length <= _MAX_BLOCK
@@ -101,6 +121,8 @@ class PcapngFormat:
                     and tail(view, after - 4)[0] == length
                 ):
                     append(position)
+                    if spare > _PADDING:
+                        optioned.append(position)
                     position = after
                     continue
             if position + _MIN_BLOCK > end:
@@ -112,26 +134,23 @@ class PcapngFormat:
                 if after > end:
                     need = length
                     break
-                block = view[position:after]
-                if kind == SECTION:
-                    self._open_section(block)
-                if struct.unpack_from(self._order + "I", block, length - 4)[0] != length:
-                    raise _DamageError(f"block whose two lengths differ (the first is {length})")  # noqa: TRY301
-                if kind in _DATA_START:
-                    self._check_packet(block, kind)
-                    records.append(position)
-                elif kind in {SECTION, INTERFACE}:
-                    if kind == INTERFACE:
-                        self._add_interface(block)
-                    epochs.append(self._epoch(len(records)))
+                if self._read_block(view[position:after], kind, position, found):
                     head, tail, interfaces = self._shortcut()
-                elif self._skip(kind):
-                    records.append(position)
-            except _DamageError as error:
-                damage = f"pcapng {error} at byte {base + position}"
+            except DamageError as error:
+                position, damage = self._damaged(error, position, base)
                 break
             position = after
-        return Scan(self._columns(data, records, epochs), position, need, damage)
+        try:
+            self._read_options(found)
+        except DamageError as error:
+            need = 0
+            position, damage = self._damaged(error, position, base)
+        return Scan(self._columns(found), position, need, damage)
+
+    def _damaged(self, error: DamageError, position: int, base: int) -> tuple[int, str]:
+        """Where the damage is, and the sentence that says so."""
+        where = position if error.position is None else error.position
+        return where, f"pcapng {error} at byte {base + where}"
 
     def _measure(self, view: memoryview, position: int) -> tuple[int, int]:
         """Type and length of a block; a section header is measured in the byte order it declares."""
@@ -140,10 +159,10 @@ class PcapngFormat:
         if kind == SECTION:
             declared = _BYTE_ORDERS.get(bytes(view[position + 8 : position + 12]))
             if declared is None:
-                raise _DamageError("section header with an unknown byte-order magic")
+                raise DamageError("section header with an unknown byte-order magic")
             (length,) = struct.unpack_from(declared + "I", view, position + 4)
         if length < _MIN_BLOCK or length & 3 or length > _MAX_BLOCK:
-            raise _DamageError(f"block of impossible length {length}")
+            raise DamageError(f"block of impossible length {length}")
         return kind, length
 
     def _shortcut(self) -> tuple[Callable[..., Any], Callable[..., Any], int]:
@@ -163,21 +182,59 @@ class PcapngFormat:
             record, self._section_start, len(self._clocks) - self._section_start, self._order == ">"
         )
 
-    def _skip(self, kind: int) -> bool:
-        """Count a block we do not read; True if Wireshark gives it a frame number."""
-        name = f"0x{kind:08x}"
-        known = self._notes.skipped_blocks
-        # A hostile file may hold four billion types; beyond some hundreds they are counted together.
-        if name not in known and len(known) >= 256:  # noqa: PLR2004 - far more than there are block types
-            name = "other"
-        known[name] = known.get(name, 0) + 1
-        return kind in NUMBERED
+    def _read_block(self, block: memoryview, kind: int, position: int, found: _Found) -> bool:
+        """A block that the loop over packets does not take; True when byte order or interfaces are others after it."""
+        if kind not in _DATA_START:
+            # Damage ends the capture, so packets before this block must be found sound before it is noted.
+            self._read_options(found)
+        if kind == SECTION:
+            self._order = _BYTE_ORDERS[bytes(block[8:12])]
+        length = len(block)
+        if struct.unpack_from(self._order + "I", block, length - 4)[0] != length:
+            raise DamageError(f"block whose two lengths differ (the first is {length})")
+        if kind in _DATA_START:
+            if self._check_packet(block, kind):
+                found.optioned.append(position)
+            found.records.append(position)
+            return False
+        if kind in {SECTION, INTERFACE}:
+            self._describe(block, kind)
+            found.epochs.append(self._epoch(len(found.records)))
+            return True
+        self._note(block, kind)
+        if kind in NUMBERED:
+            found.records.append(position)
+        return False
 
-    def _check_packet(self, block: memoryview, kind: int) -> None:
-        """Raise if the lengths inside a packet block lie or its interface was never described."""
+    def _describe(self, block: memoryview, kind: int) -> None:
+        """A section or an interface."""
+        if kind == SECTION:
+            self._blocks.section(block, self._order)
+            self._section_start = len(self._clocks)
+        else:
+            linktype, snaplen, clock = self._blocks.interface(block, self._order)
+            self._clocks.append(clock)
+            self._linktypes.append(linktype)
+            self._snaplens.append(snaplen)
+
+    def _note(self, block: memoryview, kind: int) -> None:
+        """A block that no packet depends on."""
+        if len(block) < NUMBERED.get(kind, 0):
+            raise DamageError(f"block of type 0x{kind:08x} of {len(block)} bytes, too short,")
+        if kind == NAME_RESOLUTION:
+            self._blocks.names(block, self._order)
+        elif kind == INTERFACE_STATISTICS:
+            self._blocks.statistics(block, self._order)
+        elif kind == DECRYPTION_SECRETS:
+            self._blocks.secrets(block, self._order)
+        elif kind not in CUSTOM or not self._blocks.custom(block, self._order):
+            self._blocks.skipped(kind)
+
+    def _check_packet(self, block: memoryview, kind: int) -> bool:
+        """Whether a packet block carries options; raises if lengths lie or its interface was never described."""
         length = len(block)
         if length < _OVERHEAD[kind]:
-            raise _DamageError(f"packet block of {length} bytes, too short for its own header")
+            raise DamageError(f"packet block of {length} bytes, too short for its own header")
         interfaces = len(self._clocks) - self._section_start
         if kind == ENHANCED_PACKET:
             interface, caplen = struct.unpack_from(self._order + "I8xI", block, 8)
@@ -188,64 +245,40 @@ class PcapngFormat:
             if interfaces:
                 caplen = min(caplen, self._snaplens[self._section_start] or caplen)
         if interface >= interfaces:
-            raise _DamageError(f"packet block of interface {interface}, of which there are {interfaces},")
+            raise DamageError(f"packet block of interface {interface}, of which there are {interfaces},")
         if caplen > length - _OVERHEAD[kind] or caplen > MAX_CAPLEN:
-            raise _DamageError(f"packet block of {length} bytes that claims {caplen} captured bytes")
+            raise DamageError(f"packet block of {length} bytes that claims {caplen} captured bytes")
+        return kind != SIMPLE_PACKET and length - _OVERHEAD[kind] - caplen > _PADDING
 
-    def _open_section(self, block: memoryview) -> None:
-        if len(block) < 28:  # noqa: PLR2004 - the fixed part of a section header block
-            raise _DamageError(f"section header of {len(block)} bytes, too short,")
-        self._order = _BYTE_ORDERS[bytes(block[8:12])]
-        self._section_start = len(self._clocks)
-        self._notes.sections += 1
-        self._options(block, 24)
+    def _read_options(self, found: _Found) -> None:
+        """Read the options of packets that were not read yet; raises DamageError with the place of the first bad."""
+        if found.read == len(found.optioned):
+            return
+        starts = np.array(found.optioned[found.read :], dtype=np.int64)
+        found.read = len(found.optioned)
+        words = gather_rows(found.data, starts, _HEADER_WIDTH).view(self._order + "u4").astype(np.int64)
+        begin = starts + _DATA_START[ENHANCED_PACKET] + (words[:, 5] + 3 & ~3)
+        options = PacketOptions(found.data, begin, starts + words[:, 1] - 4, self._order)
+        if len(found.optioned) == len(found.records):
+            rows = np.arange(len(found.records) - len(starts), len(found.records))
+        else:
+            rows = np.searchsorted(np.array(found.records, dtype=np.int64), starts)
+        found.options.append((rows[: options.bad], options))
+        self._blocks.packets(options, rows + (self._notes.packets + 1))
+        if options.bad < len(starts):
+            where = int(starts[options.bad])
+            del found.records[bisect_left(found.records, where) :]
+            raise DamageError(options.damage, where)
 
-    def _add_interface(self, block: memoryview) -> None:
-        if len(block) < 20:  # noqa: PLR2004 - the fixed part of an interface description block
-            raise _DamageError(f"interface description of {len(block)} bytes, too short,")
-        if len(self._clocks) - self._section_start >= _MAX_INTERFACES:
-            raise _DamageError(f"interface description beyond the {_MAX_INTERFACES}th of its section")
-        linktype, snaplen = struct.unpack_from(self._order + "H2xI", block, 8)
-        resolution, offset = 6, 0
-        for code, value in self._options(block, 16):
-            if code == _TSRESOL and len(value) == 1:
-                resolution = value[0]
-            elif code == _TSOFFSET and len(value) == 8:  # noqa: PLR2004 - a 64-bit number of seconds
-                (offset,) = struct.unpack(self._order + "q", value)
-        self._clocks.append(Clock(resolution, offset))
-        self._linktypes.append(linktype)
-        self._snaplens.append(snaplen)
-        self._notes.interfaces += 1
-        if len(self._notes.interface_list) < _MAX_INTERFACES:
-            self._notes.interface_list.append(
-                InterfaceNotes(linktype=linktype, snaplen=snaplen, resolution=resolution, offset_s=offset)
-            )
-        if snaplen:
-            self._notes.snaplen = min(snaplen, self._notes.snaplen or snaplen)
-
-    def _options(self, block: memoryview, start: int) -> list[tuple[int, memoryview]]:
-        """Options between ``start`` and the trailing length; raises where one runs out of its block."""
-        found: list[tuple[int, memoryview]] = []
-        position, end = start, len(block) - 4
-        while position + 4 <= end:
-            code, length = struct.unpack_from(self._order + "HH", block, position)
-            if code == 0:
-                break
-            position += 4
-            if position + length > end:
-                raise _DamageError(f"option of {length} bytes that does not fit its block")
-            found.append((code, block[position : position + length]))
-            position += (length + 3) & ~3
-        return found
-
-    def _columns(self, data: npt.NDArray[np.uint8], records: list[int], epochs: list[_Epoch]) -> Columns:
+    def _columns(self, found: _Found) -> Columns:
+        records, epochs = found.records, found.epochs
         if not records:
             return no_columns()
         starts = np.array(records, dtype=np.int64)
         spans = np.diff([epoch.record for epoch in epochs], append=len(records))
         big = np.repeat([epoch.big_endian for epoch in epochs], spans)
         first = np.repeat([epoch.first_interface for epoch in epochs], spans)
-        words = gather_rows(data, starts, _HEADER_WIDTH).view("<u4")
+        words = gather_rows(found.data, starts, _HEADER_WIDTH).view("<u4")
         if big.any():
             words[big] = words[big].byteswap()
         kind = words[:, 0]
@@ -255,6 +288,8 @@ class PcapngFormat:
         interface = np.where(old, np.where(big, words[:, 2] >> 16, words[:, 2] & 0xFFFF), words[:, 2])
         interface = first + np.where(packet & ~simple, interface, 0).astype(np.int64)
         interface[~packet] = 0
+        if old.any():
+            self._blocks.old_drops(np.where(big, words[:, 2] & 0xFFFF, words[:, 2] >> 16)[old])
         # A numbered block may come before any interface: the extra last entry stands for "none".
         linktypes = np.array([*self._linktypes, NOT_A_PACKET], dtype=np.int32)
         snaplens = np.array([*self._snaplens, 0], dtype=np.int64)
@@ -268,6 +303,7 @@ class PcapngFormat:
         self._notes.untimed_packets += int(np.count_nonzero(simple))
         listed = interface + self._forgotten
         listed[~packet | (listed >= len(self._notes.interface_list))] = -1
+        direction, uid = self._said(found)
         return Columns(
             offset=starts
             + np.where(simple, _DATA_START[SIMPLE_PACKET], _DATA_START[ENHANCED_PACKET]) * packet,
@@ -276,4 +312,15 @@ class PcapngFormat:
             time=time,
             linktype=np.where(packet, linktypes[interface], NOT_A_PACKET).astype(np.int32),
             interface=listed.astype(np.int32),
+            direction=direction,
+            uid=uid,
         )
+
+    def _said(self, found: _Found) -> tuple[npt.NDArray[np.int8] | None, npt.NDArray[np.int32] | None]:
+        """Direction and UID of all records; None where no options say."""
+        direction = np.zeros(len(found.records), dtype=np.int8)
+        uid = np.full(len(found.records), -1, dtype=np.int32)
+        for rows, options in found.options:
+            direction[rows] = options.direction[: len(rows)]
+            uid[rows] = options.uid[: len(rows)]
+        return direction if direction.any() else None, uid if (uid >= 0).any() else None

@@ -1,10 +1,26 @@
 from __future__ import annotations
 
 import struct
+import subprocess
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from forensics.capture import open_capture
+from tests.capture import wireshark
 from tests.capture.build import block, enhanced, interface, old_packet, option, rich_pcapng, section, simple
+from tests.capture.build_pcapng import (
+    comment,
+    dropcount,
+    flags,
+    names,
+    packet,
+    raw_option,
+    statistics,
+    uid_map,
+)
 from tests.capture.read import read_bytes
 
 NANO = 1_000_000_000
@@ -82,3 +98,171 @@ def test_a_flood_of_block_types_does_not_fill_memory(tmp_path):
     _, notes = read_bytes(tmp_path, content)
     assert len(notes.skipped_blocks) == 257
     assert sum(notes.skipped_blocks.values()) == 1000
+
+
+def packets_with_everything(order="<"):
+    """Interfaces, directions, UIDs and comments, with blocks between them."""
+    end = option(0, b"", order)
+    return (
+        section(order)
+        + interface(order)
+        + enhanced(b"bare", 1, order)
+        + packet(b"in", flags(1, order) + end, order, ticks=2)
+        + interface(order, linktype=101)
+        + block(0x0BAD, bytes(16), order)
+        + packet(b"out", flags(2, order) + comment("u-10001", order) + end, order, number=1, ticks=3)
+        + statistics({4: 1}, order)
+        + packet(b"noted", comment("look", order) + end, order, ticks=4)
+        + section(order)
+        + interface(order)
+        + packet(b"uid", comment("u-7", order), order, ticks=5)
+        + simple(b"simple", order)
+    )
+
+
+@pytest.mark.parametrize("sizes", [{}, {"batch_packets": 1}, {"batch_packets": 3}, {"batch_bytes": 64}])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_interface_direction_and_uid_of_every_packet(tmp_path, order, sizes):
+    path = tmp_path / "c"
+    path.write_bytes(packets_with_everything(order))
+    rows = []
+    with open_capture(path, **sizes) as reader:
+        for batch in reader:
+            count = len(batch)
+            direction = [0] * count if batch.direction is None else batch.direction.tolist()
+            uid = [-1] * count if batch.uid is None else batch.uid.tolist()
+            assert batch.interface.dtype == np.int32
+            rows += zip(batch.interface.tolist(), direction, uid, strict=True)
+    assert rows == [
+        (0, 0, -1),
+        (0, 1, -1),
+        (-1, 0, -1),
+        (1, 2, 10001),
+        (0, 0, -1),
+        (2, 0, 7),
+        (2, 0, -1),
+    ]
+    assert reader.notes.comments == {5: "look"}
+    assert [one.linktype for one in reader.notes.interface_list] == [1, 101, 1]
+    assert reader.notes.interface_list[0].received == 1
+
+
+def test_what_no_packet_says_is_none(tmp_path):
+    path = tmp_path / "c"
+    path.write_bytes(GOOD + packet(options=comment("plain")))
+    with open_capture(path) as reader:
+        (batch,) = reader
+    assert (batch.direction, batch.uid) == (None, None)
+
+
+BAD_OPTIONS = [option(2, b"ab"), raw_option(1, 99), flags(1) + raw_option(2988, 0)]
+
+
+@pytest.mark.parametrize("sizes", [{}, {"batch_packets": 1}, {"batch_packets": 25}])
+@pytest.mark.parametrize("bad", BAD_OPTIONS)
+@pytest.mark.parametrize("before", [0, 1, 40])
+def test_bad_options_are_damage_and_nothing_after_them_counts(tmp_path, before, bad, sizes):
+    good = GOOD + packet(options=comment("good")) * before
+    after = (
+        interface()
+        + packet(options=comment("late") + dropcount(9)) * 30
+        + block(0x777, b"")
+        + statistics({5: 8})
+    )
+    packets, notes = read_bytes(tmp_path, good + packet(b"bad", bad) + after, **sizes)
+    assert len(packets) == 1 + before
+    assert notes.damage.endswith(f"at byte {len(good)}")
+    assert (notes.interfaces, notes.comments_total, notes.skipped_blocks) == (1, before, {})
+    assert (notes.dropped_by_kernel, notes.lost_between_packets) == (None, None)
+
+
+def test_bad_options_before_a_broken_block_are_told_first(tmp_path):
+    _, notes = read_bytes(tmp_path, GOOD + packet(options=raw_option(1, 99)) + b"garbage garbage garbage")
+    assert notes.damage.endswith(f"at byte {len(GOOD)}")
+
+
+@st.composite
+def files(draw):
+    """Whole files of sound blocks, some of them cut, or spoilt in one byte."""
+    order = draw(st.sampled_from("<>"))
+    end = option(0, b"", order)
+    options = st.lists(
+        st.one_of(
+            st.sampled_from([flags(1, order), flags(2, order), comment("u-10077", order), end]),
+            st.builds(lambda text: comment(text, order), st.text(max_size=9)),
+            st.builds(lambda n: dropcount(n, order), st.integers(0, 2**64 - 1)),
+        ),
+        max_size=4,
+    ).map(b"".join)
+    blocks = draw(
+        st.lists(
+            st.one_of(
+                st.builds(lambda data, said: packet(data, said, order), st.binary(max_size=20), options),
+                st.just(interface(order)),
+                st.just(section(order) + interface(order)),
+                st.just(statistics({4: 3, 5: 1}, order)),
+                st.just(names((1, b"\1\2\3\4abc\0"), order=order)),
+                st.just(uid_map(10077, b"com.app", b"App", order)),
+                st.just(simple(b"simple", order)),
+            ),
+            max_size=12,
+        )
+    )
+    content = bytearray(section(order) + interface(order) + b"".join(blocks))
+    if draw(st.booleans()):
+        place = draw(st.integers(28, len(content) - 1))
+        content[place] ^= 1 << draw(st.integers(0, 7))
+    return bytes(content[: draw(st.one_of(st.just(len(content)), st.integers(28, len(content))))])
+
+
+def told(path, **sizes):
+    """All that a reader says of a file."""
+    rows = []
+    with open_capture(path, **sizes) as reader:
+        for batch in reader:
+            columns = [batch.interface.tolist(), batch.time.tolist(), batch.wirelen.tolist()]
+            columns += [[0] * len(batch) if batch.direction is None else batch.direction.tolist()]
+            columns += [[-1] * len(batch) if batch.uid is None else batch.uid.tolist()]
+            rows += zip(*columns, strict=True)
+    return rows, reader.notes
+
+
+@settings(max_examples=100)
+@given(files(), st.integers(1, 5), st.integers(1, 300))
+def test_batches_make_no_difference(tmp_path_factory, content, packets, size):
+    path = tmp_path_factory.mktemp("pcapng") / "c"
+    path.write_bytes(content)
+    assert told(path, batch_packets=packets, batch_bytes=size) == told(path)
+
+
+@settings(max_examples=150)
+@given(files())
+def test_wireshark_reads_as_far(tshark, tmp_path_factory, content):
+    path = tmp_path_factory.mktemp("pcapng") / "c"
+    path.write_bytes(content)
+    rows, notes = told(path)
+    try:
+        expected = wireshark.counts(tshark, [path])[path]
+    except KeyError:  # not even opened
+        expected = (0, True)
+    assert (sum(row[0] >= 0 for row in rows), bool(notes.damage)) == expected
+
+
+def test_wireshark_tells_the_same_of_packets(tshark, tmp_path):
+    path = tmp_path / "c"
+    path.write_bytes(packets_with_everything() + packet(b"x", flags(1) + comment("grüße")))
+    fields = ["frame.number", "frame.interface_id", "frame.packet_flags_direction", "frame.comment"]
+    command = [tshark, "-r", str(path), "-T", "fields", *(part for name in fields for part in ("-e", name))]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    expected = []
+    for line in done.stdout.splitlines():
+        number, interface_id, direction, words = line.split("\t")
+        expected.append((int(number), interface_id or "0", int(direction or "0", 0), words))
+    rows, notes = told(path)
+    mine = []
+    for frame, row in enumerate(rows, 1):
+        words = f"u-{row[4]}" if row[4] >= 0 else notes.comments.get(frame, "")
+        mine.append((frame, expected[frame - 1][1], row[3], words))
+    assert mine == expected
+    ids = [int(row[1]) for row in expected]
+    assert ids == [0 if row[0] in (-1, 2) else row[0] for row in rows]
