@@ -1,25 +1,59 @@
-"""Bytes in, batches of packets out: pcap and pcapng, plain or gzip, from a path or standard input."""
+"""Bytes in, batches of packets out: capture files of several formats, plain or compressed, one or many, or a pipe."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from forensics.capture.batch import Batch, CaptureNotes, FileNotes, InterfaceNotes
 from forensics.capture.reader import CaptureReader
+from forensics.capture.several import SeveralReader
+from forensics.capture.source import base_name, printable
+from forensics.capture.together import joined
 
 if TYPE_CHECKING:
-    import os
+    from collections.abc import Sequence
 
-__all__ = ["Batch", "CaptureNotes", "CaptureReader", "FileNotes", "InterfaceNotes", "open_capture"]
+    Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
+__all__ = [
+    "Batch",
+    "CaptureNotes",
+    "CaptureReader",
+    "FileNotes",
+    "InterfaceNotes",
+    "SeveralReader",
+    "capture_name",
+    "open_capture",
+]
 
 
 def open_capture(
-    path: str | os.PathLike[str], *, batch_bytes: int = 32 << 20, batch_packets: int = 1 << 18
-) -> CaptureReader:
-    """Open a capture for reading; ``-`` is standard input. The format is told by content, never by name.
+    paths: Paths, *, batch_bytes: int = 32 << 20, batch_packets: int = 1 << 18
+) -> CaptureReader | SeveralReader:
+    """Open a capture for reading: one path, or several files that are read as one in the order of time.
 
-    ``batch_bytes`` and ``batch_packets`` bound a batch (a single larger record still comes whole); no
-    result depends on them. A damaged or cut file gives the packets before the damage and
-    ``notes.damage``; raises CaptureError when there is no capture to begin with.
+    ``-`` is standard input. The format is told by content, never by name; ``forensics.capture.formats`` lists what
+    is known. ``batch_bytes`` and ``batch_packets`` bound a batch (a single larger record still comes whole, and where
+    several files overlap in time a batch may take twice the bytes); no result depends on them. A damaged or cut file
+    gives the packets before the damage and ``notes.damage``. Raises CaptureError when one of the files cannot be
+    opened or is no capture, and, while batches are drawn, for decompression bombs.
     """
-    return CaptureReader(path, batch_bytes=batch_bytes, batch_packets=batch_packets)
+    several = _listed(paths)
+    if len(several) == 1:
+        return CaptureReader(several[0], batch_bytes=batch_bytes, batch_packets=batch_packets).start()
+    return SeveralReader(several, batch_bytes=batch_bytes, batch_packets=batch_packets)
+
+
+def capture_name(paths: Paths) -> str:
+    """What to call the capture: the names of its files without directories; the first three of many."""
+    return joined([base_name(printable(os.fspath(path))) for path in _listed(paths)])
+
+
+def _listed(paths: Paths) -> list[str | os.PathLike[str]]:
+    if isinstance(paths, str | os.PathLike):
+        return [paths]
+    several = list(paths)
+    if not several:
+        raise ValueError("a capture has at least one file")
+    return several

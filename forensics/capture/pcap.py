@@ -1,8 +1,10 @@
-"""The classic pcap file (draft-ietf-opsawg-pcap): a header, then records of 16 + caplen bytes."""
+"""The classic pcap file (draft-ietf-opsawg-pcap) and its variants: a header, then records."""
 
 from __future__ import annotations
 
+import re
 import struct
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -15,53 +17,159 @@ from forensics.errors import CaptureError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from forensics.capture.source import Peeking
 
 HEADER_LENGTH: Final = 24
-_RECORD_LENGTH: Final = 16
+_FIELDS: Final = 16
+"""Bytes of the fields that the record headers of all variants begin with: time and lengths."""
+_STANDARD, _MODIFIED, _NANO = 0xA1B2C3D4, 0xA1B2CD34, 0xA1B23C4D
 _MAGICS: Final = {
-    b"\xd4\xc3\xb2\xa1": ("<", 1000),
-    b"\xa1\xb2\xc3\xd4": (">", 1000),
-    b"\x4d\x3c\xb2\xa1": ("<", 1),
-    b"\xa1\xb2\x3c\x4d": (">", 1),
+    struct.pack(order + "I", magic): (order, magic)
+    for magic in (_STANDARD, _MODIFIED, _NANO)
+    for order in "<>"
 }
 _LENGTHS_SWAPPED, _LENGTHS_MAYBE_SWAPPED, _LENGTHS_PLAIN = range(3)
+_AIX_LINKS: Final = {6: 1, 9: 6, 15: 10, 24: 0}
+"""ifType (RFC 1573), which AIX writes, → LINKTYPE_: Ethernet, Token Ring, FDDI, loopback."""
+_AIX_FDDI: Final = 15
+_TRIED: Final = 3
+_MICROSECONDS: Final = 1_000_000
+_LARGEST_WIRE: Final = 128 << 20
+_NOKIA_WORD: Final = re.compile("[9b]fbf[bd][69]0[12]")
+"""What Nokia's additional word looks like in hex; nobody knows what it means."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """How the records of a file are laid out."""
+
+    name: str
+    record: int
+    """Bytes of a record header."""
+    tick: int = 1000
+    """Nanoseconds that the fraction of a second is counted in."""
+
+
+PLAIN: Final = Variant("pcap", 16)
+NANOSECONDS: Final = Variant("pcap-ns", 16, 1)
+AIX: Final = Variant("pcap-aix", 16, 1)
+RED_HAT: Final = Variant("pcap-ss990417", 24)
+SUSE: Final = Variant("pcap-ss990915", 28)
+MODIFIED: Final = Variant("pcap-ss991029", 24)
+NOKIA: Final = Variant("pcap-nokia", 20)
+_CANDIDATES: Final = {_STANDARD: (PLAIN, RED_HAT, NOKIA), _MODIFIED: (MODIFIED, SUSE)}
+"""Variants with one and the same magic, told apart by trying: the likeliest first."""
 
 
 def is_pcap(head: bytes) -> bool:
-    """Whether the first bytes of a capture carry one of the four pcap magics."""
+    """Whether the first bytes of a capture carry a pcap magic that is read here."""
     return head[:4] in _MAGICS
 
 
-class PcapFormat:
-    """Reads records after the file header; see RecordFormat."""
+def open_pcap(source: Peeking, notes: CaptureNotes) -> tuple[PcapFormat, int]:
+    """The format of a source that begins with a pcap magic, and the bytes before its first record.
 
-    def __init__(self, header: bytes, notes: CaptureNotes) -> None:
-        """Take the 24-byte file header; raise CaptureError for a version nobody ever wrote."""
-        self._order, self._tick = _MAGICS[header[:4]]
-        major, minor, _zone, _sigfigs, snaplen, network = struct.unpack(
-            self._order + "HHiIII", header[4:HEADER_LENGTH]
+    Raises CaptureError for a header that is cut short and for what was never written so.
+    """
+    header = source.peek(HEADER_LENGTH)
+    if len(header) < HEADER_LENGTH:
+        raise CaptureError(
+            "the capture's file header is cut short or broken: get a whole copy of the capture"
         )
-        if major < 2:  # noqa: PLR2004 - version 2 is the oldest that tcpdump wrote
+    order, magic = _MAGICS[header[:4]]
+    major, minor, _, _, snaplen, network = struct.unpack(order + "HHiIII", header[4:])
+    if major < 2:  # noqa: PLR2004 - version 2 is the oldest that tcpdump wrote
+        raise CaptureError(f"pcap version {major}.{minor} is not supported: convert the file with editcap")
+    if magic == _NANO:
+        variant = NANOSECONDS
+    elif magic == _STANDARD and (major, minor) == (2, 2) and network in _AIX_LINKS:
+        if network == _AIX_FDDI:
             raise CaptureError(
-                f"pcap version {major}.{minor} is not supported: convert the file with editcap"
+                "is AIX's pcap of an FDDI ring, which is not supported: convert it with editcap"
             )
-        # Up to 2.2 the two lengths were written the other way round, in 2.3 and in DG/UX's 543.0
+        variant, network = AIX, _AIX_LINKS[network]
+    elif magic == _STANDARD and ((major, minor) < (2, 4) or major == 543):  # noqa: PLR2004 - DG/UX
+        variant = PLAIN
+    else:
+        variant = _likeliest(source, _CANDIDATES[magic], order, snaplen)
+    return PcapFormat(header, variant, network, notes), HEADER_LENGTH
+
+
+def _likeliest(source: Peeking, candidates: tuple[Variant, ...], order: str, snaplen: int) -> Variant:
+    found = []
+    for variant in candidates:
+        found.append(oddities(source, variant, order, snaplen))
+        if not found[-1]:  # a slow pipe need not give more to tell it from the others
+            break
+    return candidates[found.index(min(found))]
+
+
+def oddities(source: Peeking, variant: Variant, order: str, snaplen: int) -> int:
+    """How much speaks against the first records being of ``variant``; 0 where nothing does.
+
+    The patches to libpcap of 1999 and Nokia's kept a magic and changed the record. As Wireshark's
+    wiretap/libpcap.c, from which the checks are taken, this tries to read three records.
+    """
+    found: int = 0
+    position = HEADER_LENGTH
+    for _ in range(_TRIED):
+        head = source.peek(position + variant.record)[position:]
+        if not head:
+            break
+        if len(head) < variant.record:
+            return found + 1
+        fields: tuple[int, ...] = struct.unpack_from(order + "IIII", head)
+        _, fraction, caplen, wirelen = fields
+        found += (fraction >= _MICROSECONDS) + (caplen > MAX_CAPLEN) + (caplen > snaplen)
+        found += (wirelen > _LARGEST_WIRE) + (caplen > wirelen)
+        # Not in Wireshark: zeros in a damaged file look like empty packets, and must not make it another variant.
+        found += caplen == 0 and variant is not PLAIN
+        if variant in (RED_HAT, MODIFIED, SUSE):
+            found += _odd_patch(*struct.unpack_from(order + "IHB", head, _FIELDS))
+        elif variant is NOKIA:
+            (word,) = struct.unpack_from(order + "I", head, _FIELDS)
+            found += _NOKIA_WORD.fullmatch(f"{word:08x}") is None
+        if caplen > MAX_CAPLEN:
+            break
+        position += variant.record + caplen
+        if len(source.peek(position)) < position:
+            return found + 1
+    return found
+
+
+def _odd_patch(ifindex: int, protocol: int, packet_type: int) -> int:
+    """The fields that Kuznetzov's patches added: Linux' interface index, ETH_P_ and PACKET_ values."""
+    known = protocol >= 0x0600 or protocol in {0x0060, 0x0200, 0x0400} or protocol <= 0x17  # noqa: PLR2004 - ETH_P_
+    return int(ifindex > 10_000) + int(not known) + int(packet_type > 4)  # noqa: PLR2004 - PACKET_OUTGOING
+
+
+class PcapFormat:
+    """Reads records after the file header; see RecordFormat.
+
+    What the patched variants add to a record is skipped: converters fill it with zeros, so it proves nothing.
+    """
+
+    def __init__(self, header: bytes, variant: Variant, network: int, notes: CaptureNotes) -> None:
+        """Take the 24-byte file header, the variant it was found to be, and the link type."""
+        self._order, _ = _MAGICS[header[:4]]
+        self._variant = variant
+        major, minor, _zone, _sigfigs, snaplen = struct.unpack(self._order + "HHiII", header[4:20])
+        # Up to 2.2 and in DG/UX's 543.0 the two lengths were written the other way round, in 2.3
         # sometimes; libpcap and Wireshark decide as here.
-        if (major, minor) < (2, 3):
+        if (major, minor) < (2, 3) or major == 543:  # noqa: PLR2004 - DG/UX
             self._lengths = _LENGTHS_SWAPPED
-        elif (major, minor) in {(2, 3), (543, 0)}:
+        elif (major, minor) == (2, 3):
             self._lengths = _LENGTHS_MAYBE_SWAPPED
         else:
             self._lengths = _LENGTHS_PLAIN
             if (major, minor) != (2, 4):
                 notes.warnings.append(f"pcap version {major}.{minor} is unusual; read as 2.4")
         self._linktype = network & 0x03FFFFFF  # the upper bits say how long the frame check sequence is
-        self._notes = notes
-        notes.file_type = "pcap-ns" if self._tick == 1 else "pcap"
+        notes.file_type = variant.name
         notes.snaplen = snaplen
         notes.interfaces = notes.sections = 1
         notes.interface_list.append(
-            InterfaceNotes(linktype=self._linktype, snaplen=snaplen, resolution=9 if self._tick == 1 else 6)
+            InterfaceNotes(linktype=self._linktype, snaplen=snaplen, resolution=9 if variant.tick == 1 else 6)
         )
 
     def scan(  # noqa: C901, PLR0912 - the loop over all packets stands twice so that neither asks what never changes
@@ -72,7 +180,8 @@ class PcapFormat:
         append = records.append
         view = data.data
         position, damage, need = start, "", 0
-        last = end - _RECORD_LENGTH
+        header = self._variant.record
+        last = end - header
         # The one loop over all packets of a capture: nothing in it that can stand outside.
         if self._lengths == _LENGTHS_PLAIN:
             captured = struct.Struct(self._order + "8xI").unpack_from
@@ -83,7 +192,7 @@ class PcapFormat:
                 append(position)
                 if caplen > MAX_CAPLEN:
                     break
-                position += _RECORD_LENGTH + caplen
+                position += header + caplen
         else:
             both = struct.Struct(self._order + "8xII").unpack_from
             for _ in range(limit + 1):
@@ -95,7 +204,7 @@ class PcapFormat:
                 append(position)
                 if caplen > MAX_CAPLEN:
                     break
-                position += _RECORD_LENGTH + caplen
+                position += header + caplen
         if len(records) > limit:
             position = records[limit]
             del records[limit:]
@@ -106,24 +215,24 @@ class PcapFormat:
             need = position - records[-1]
             position = records.pop()
         else:
-            need = _RECORD_LENGTH
+            need = header
         return Scan(self._columns(data, records), position, need, damage)
 
     def _columns(self, data: npt.NDArray[np.uint8], records: list[int]) -> Columns:
         if not records:
             return no_columns()
         starts = np.array(records, dtype=np.int64)
-        words = gather_rows(data, starts, _RECORD_LENGTH).view(self._order + "u4").astype(np.int64)
+        words = gather_rows(data, starts, _FIELDS).view(self._order + "u4").astype(np.int64)
         caplen, wirelen = words[:, 2], words[:, 3]
         if self._lengths == _LENGTHS_SWAPPED:
             caplen, wirelen = wirelen, caplen
         elif self._lengths == _LENGTHS_MAYBE_SWAPPED:
             caplen, wirelen = np.minimum(caplen, wirelen), np.maximum(caplen, wirelen)
         return Columns(
-            offset=starts + _RECORD_LENGTH,
+            offset=starts + self._variant.record,
             caplen=np.ascontiguousarray(caplen),
             wirelen=np.ascontiguousarray(wirelen),
-            time=words[:, 0] * 1_000_000_000 + words[:, 1] * self._tick,
+            time=words[:, 0] * 1_000_000_000 + words[:, 1] * self._variant.tick,
             linktype=np.full(len(starts), self._linktype, dtype=np.int32),
             interface=np.zeros(len(starts), dtype=np.int32),
         )

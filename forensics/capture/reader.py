@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Final, Self
 import numpy as np
 
 from forensics.capture.ahead import ReadAhead
-from forensics.capture.batch import Batch, CaptureNotes
-from forensics.capture.pcap import HEADER_LENGTH, PcapFormat, is_pcap
-from forensics.capture.pcapng import PcapngFormat, is_pcapng
-from forensics.capture.source import ByteSource, Peeking, StoredBytes
-from forensics.capture.unpack import GZIP_MAGIC, BoundedBytes, GzipBytes
+from forensics.capture.batch import Batch, CaptureNotes, FileNotes
+from forensics.capture.formats import compression, open_format
+from forensics.capture.source import Peeking, StoredBytes, base_name
+from forensics.capture.unpack import BoundedBytes
 from forensics.capture.windows import Windows
 from forensics.errors import CaptureError
 
@@ -24,19 +23,10 @@ if TYPE_CHECKING:
 
     from forensics.capture.scan import Columns, RecordFormat
 
-_FIRST_READ: Final = 1 << 16
 _ROOM: Final = 1 << 18
 """Room before every window for the record that the window before it cuts."""
-_FOREIGN: Final = {
-    b"\x28\xb5\x2f\xfd": "zstd-compressed: decompress it first",
-    b"\x04\x22\x4d\x18": "lz4-compressed: decompress it first",
-    b"\xfd7zX": "xz-compressed: decompress it first",
-    b"BZh": "bzip2-compressed: decompress it first",
-    b"PK\x03\x04": "a zip archive: unpack it first",
-    b"snoop\0": "a snoop capture: convert it with editcap",
-    b"\x34\xcd\xb2\xa1": "a pcap variant with extra record fields: convert it with editcap",
-    b"\xa1\xb2\xcd\x34": "a pcap variant with extra record fields: convert it with editcap",
-}
+_FIRST_LOOK: Final = 1 << 16
+_LAST_LOOK: Final = 64 << 20
 
 
 class CaptureReader:
@@ -46,8 +36,15 @@ class CaptureReader:
     valid until it is given back with ``release``.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, batch_bytes: int, batch_packets: int) -> None:
-        """See open_capture."""
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        batch_bytes: int,
+        batch_packets: int,
+        windows: Windows | None = None,
+    ) -> None:
+        """See open_capture. Several readers may share ``windows``."""
         if batch_bytes < 1 or batch_packets < 1:
             raise ValueError("a batch has at least one byte and one packet")
         self.notes = CaptureNotes()
@@ -56,22 +53,67 @@ class CaptureReader:
         self._finished = False
         self._ended = False
         # The window on the capture: bytes position..end of data are still to be read, data[0] is byte base.
-        self._base = 0
+        self._data: npt.NDArray[np.uint8] = np.empty(0, np.uint8)
         self._position = 0
         self._end = 0
-        self._need = 0
+        self._need = 1
         self._eof = False
-        self._windows = Windows()
-        self._room = min(batch_bytes, _ROOM)
+        self._windows = windows or Windows()
+        self._room = 0
         self._stored = StoredBytes(path)
+        self._ahead: ReadAhead[tuple[npt.NDArray[np.uint8], int]] | None = None
+        self._fills: Iterator[tuple[npt.NDArray[np.uint8], int]] = iter(())
         try:
-            self._format = self._open()
+            self._source, self._format, self._base = self._open()
         except BaseException:
             self._stored.close()
             raise
-        # Reading (and unpacking) the next window goes on beside whatever is done with this one.
-        self._ahead = ReadAhead(self._read_windows())
-        self._fills = iter(self._ahead)
+
+    def first_time(self) -> int | None:
+        """Time of the first packet (0 where it has none), or None when there is no packet; takes nothing away.
+
+        To be asked before ``start``. After 64 MiB without a packet the answer is 0.
+        """
+        size = _FIRST_LOOK
+        while True:
+            data = np.frombuffer(self._source.peek(size), np.uint8)
+            opened, header = open_format(self._source, CaptureNotes())
+            scan = opened.scan(data, header, len(data), 0, 1)
+            if len(scan.columns.time):
+                return int(scan.columns.time[0])
+            if scan.damage or len(data) < size:
+                return None
+            if size >= _LAST_LOOK:
+                return 0
+            size *= 4
+
+    def start(self, batch_bytes: int | None = None) -> Self:
+        """Begin to hash the file and to read ahead, which the first batch would do else."""
+        if self._ahead is None and not self._finished:
+            self._batch_bytes = batch_bytes or self._batch_bytes
+            self._room = min(self._batch_bytes, _ROOM)
+            header = memoryview(bytearray(self._base))
+            self.notes.bytes_read = self._source.read_into(header)
+            self._stored.start_hash()
+            # Reading (and unpacking) the next window goes on beside whatever is done with this one.
+            self._ahead = ReadAhead(self._read_windows())
+            self._fills = iter(self._ahead)
+        return self
+
+    @property
+    def name(self) -> str:
+        """The path as given, fit for printing; ``-`` is standard input."""
+        return self._stored.name
+
+    @property
+    def identity(self) -> tuple[int, int] | None:
+        """Device and inode of a regular file; None of a stream."""
+        return self._stored.identity
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last batch was drawn."""
+        return self._ended
 
     @property
     def stored_size(self) -> int | None:
@@ -96,6 +138,7 @@ class CaptureReader:
 
     def __next__(self) -> Batch:
         """The next run of packets; none of the batches is empty."""
+        self.start()
         while not self._finished:
             if self._need and not self._refill():
                 self._finish(self._source.damage or self._cut())
@@ -122,50 +165,44 @@ class CaptureReader:
 
         After the last batch this waits for the hash, which may lag behind, and completes ``notes``.
         """
-        idle = self._ahead.close()
+        idle = self._ahead.close() if self._ahead is not None else True
         if self._ended and not self.notes.sha256:
-            self.notes.sha256 = self._stored.finish(drain=idle)
+            self._note_hash(self._stored.finish(drain=idle))
         self._finished = True
         self._stored.close()
 
-    def _open(self) -> RecordFormat:
-        self._stored.start_hash()
-        begun = Peeking(self._stored)
-        compressed = begun.peek(2) == GZIP_MAGIC
-        self._source: ByteSource = (
-            BoundedBytes(GzipBytes(begun, self._stored), self._stored) if compressed else begun
-        )
-        self._data: npt.NDArray[np.uint8] = np.empty(
-            max(HEADER_LENGTH, min(self._batch_bytes, _FIRST_READ)), np.uint8
-        )
-        self._end = self._source.read_into(self._data.data)
-        self._eof = self._end < len(self._data)
-        head = self._data[: min(HEADER_LENGTH, self._end)].tobytes()
-        if is_pcap(head) and len(head) == HEADER_LENGTH:
-            try:
-                opened: RecordFormat = PcapFormat(head, self.notes)
-            except CaptureError as error:
-                raise CaptureError(f"{self._stored.name}: {error}") from None
-            self._position = HEADER_LENGTH
-        elif is_pcapng(head):
-            opened = PcapngFormat(self.notes)
-        else:
-            raise CaptureError(f"{self._stored.name}: {self._refusal(head)}")
-        if compressed:
-            self.notes.file_type += "+gzip"
-        return opened
+    def _open(self) -> tuple[Peeking, RecordFormat, int]:
+        """The unpacked bytes with the file header, their format, and how many bytes the header has."""
+        stored = Peeking(self._stored)
+        packed = compression(stored)
+        unpacked = stored
+        if packed is not None:
+            unpacked = Peeking(BoundedBytes(packed.unpack(stored, self._stored), self._stored))
+        try:
+            opened, header = open_format(unpacked, self.notes)
+        except CaptureError as error:
+            raise CaptureError(f"{self._stored.name}: {error}") from None
+        if packed is not None:
+            self.notes.file_type += f"+{packed.name}"
+        return unpacked, opened, header
 
-    def _refusal(self, head: bytes) -> str:
-        if self._source.damage:
-            return f"{self._source.damage}, before any packet: get a whole copy of the capture"
-        if not head:
-            return "the file is empty: name a pcap or pcapng capture"
-        for magic, reason in _FOREIGN.items():
-            if head.startswith(magic):
-                return f"is {reason}"
-        if is_pcap(head) or head.startswith(b"\x0a\x0d\x0d\x0a"):
-            return "the capture's file header is cut short or broken: get a whole copy of the capture"
-        return "is no pcap or pcapng capture (its first bytes are unknown): name a capture file"
+    def _note_hash(self, sha256: str) -> None:
+        notes = self.notes
+        notes.sha256 = sha256
+        if self._stored.unread:
+            notes.warnings.append(
+                f"the stream goes on after its damage: the SHA-256 covers only its first {self._stored.position} bytes"
+            )
+        notes.files = [
+            FileNotes(
+                name=base_name(self._stored.name),
+                sha256=sha256,
+                packets=notes.packets,
+                file_type=notes.file_type,
+                damage=notes.damage,
+                first_frame=1 if notes.packets else 0,
+            )
+        ]
 
     def _refill(self) -> bool:
         """Move what is left to a fresh window and read on; False when nothing can complete the record."""
@@ -183,7 +220,8 @@ class CaptureReader:
             self._windows.retire(fresh)
             fresh, begin = whole, 0
         self._base += self._position - begin
-        self._windows.retire(self._data)
+        if len(self._data):
+            self._windows.retire(self._data)
         self._data, self._position, self._end = fresh, begin, begin + left + filled
         return filled > 0
 

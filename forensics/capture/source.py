@@ -38,6 +38,11 @@ def printable(text: str) -> str:
     )
 
 
+def base_name(path: str) -> str:
+    """The name of a file without its directories, as text; ``-`` for standard input."""
+    return os.path.basename(path) or path  # noqa: PTH119 - nothing is opened by it
+
+
 class StoredBytes:
     """The file as stored, and the hash of all of it: a regular file is hashed aside, a stream as it is read."""
 

@@ -1,8 +1,8 @@
 """zstd and lz4: frames of small blocks, unpacked one block at a time.
 
-The libraries unpack whatever they are given in one go, and forget what they had unpacked when they meet an error. Given
-one block, what comes out of them is bounded by the format (128 KiB in zstd, 4 MiB in lz4), and an error costs no byte of
-the blocks before it.
+The libraries unpack whatever they are given in one go, and forget what they had unpacked when they meet an error.
+Given one block, what comes out of them is bounded by the format (128 KiB in zstd, 4 MiB in lz4), and an error costs no
+byte of the blocks before it.
 """
 
 # ruff: noqa: PLC0415 - the libraries are imported when such a file is met: most captures are not
@@ -21,6 +21,8 @@ LZ4_MAGIC: Final = b"\x04\x22\x4d\x18"
 LZ4_LEGACY_MAGIC: Final = b"\x02\x21\x4c\x18"
 ZSTD_WINDOW: Final = 128 << 20
 """The largest window that is unpacked; what ``zstd -d`` allows unless told otherwise."""
+_LARGEST_WINDOW: Final = 2 << 30
+"""Of what the zstd command writes, with ``--long=31``."""
 _CHUNK: Final = 1 << 18
 _SKIPPABLE: Final = 0x184D2A50
 """Magic of frames to be skipped, whatever their last four bits (RFC 8878 section 3.1.2; lz4 has the same)."""
@@ -155,6 +157,8 @@ class ZstdBytes(_Unpacker):
         else:
             base = 1 << (10 + (rest[0] >> 3))
             window = base + base // 8 * (rest[0] & 7)
+        if window > _LARGEST_WINDOW:
+            raise self._corrupt("impossible window")
         if window > ZSTD_WINDOW:
             raise _BrokenError(
                 f"needs a window of {-(-window >> 20)} MiB where {ZSTD_WINDOW >> 20} are allowed: unpack it with "

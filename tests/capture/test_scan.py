@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forensics.capture.batch import CaptureNotes
-from forensics.capture.pcap import HEADER_LENGTH, PcapFormat
+from forensics.capture.pcap import HEADER_LENGTH, PLAIN, PcapFormat
 from forensics.capture.pcapng import PcapngFormat
 from forensics.capture.scan import MAX_CAPLEN, no_columns
 from tests.capture.build import pcap, rich_pcapng
@@ -23,7 +23,7 @@ DTYPES = {
 }
 PCAP = pcap([(i, i, bytes([i]) * (11 * i % 50), 60) for i in range(8)], linktype=101)
 FORMATS = {
-    "pcap": (PCAP, HEADER_LENGTH, lambda: PcapFormat(PCAP[:HEADER_LENGTH], CaptureNotes())),
+    "pcap": (PCAP, HEADER_LENGTH, lambda: PcapFormat(PCAP[:HEADER_LENGTH], PLAIN, 101, CaptureNotes())),
     "pcapng": (rich_pcapng(), 0, lambda: PcapngFormat(CaptureNotes())),
 }
 
@@ -98,6 +98,6 @@ def test_damage_is_placed_in_the_capture_and_not_in_the_window(kind):
 def test_the_largest_packet(length, damaged):
     content = pcap([(1, 0, bytes(length))])
     data = np.frombuffer(content, np.uint8)
-    scan = PcapFormat(content[:HEADER_LENGTH], CaptureNotes()).scan(data, HEADER_LENGTH, len(data), 0, 9)
+    scan = PcapFormat(content[:HEADER_LENGTH], PLAIN, 1, CaptureNotes()).scan(data, HEADER_LENGTH, len(data), 0, 9)
     assert bool(scan.damage) == damaged
     assert len(scan.columns.offset) == (not damaged)
