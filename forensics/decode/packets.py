@@ -14,6 +14,7 @@ from forensics.decode.flags import TCP, UDP
 from forensics.decode.icmp import ICMP, ICMPV6, read_icmp_errors
 from forensics.decode.link import find_network
 from forensics.decode.network import Candidates, read_ip
+from forensics.decode.pcapdroid import PhoneNotes
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -38,10 +39,16 @@ class Decoder:
     def __init__(self) -> None:
         self.book = AddressBook()
         self.counts = DecodeCounts()
+        self.phone = PhoneNotes()
 
     def decode(self, batch: Batch) -> Decoded:
         """The rows that ``batch`` gives, in frame order; everything else is added to ``counts``."""
-        return Decoded(_decode(batch, self.book, self.counts), batch.data)
+        packets = _decode(batch, self.book, self.counts)
+        uid = self.phone.uids(batch)
+        if uid is not None:
+            packets.columns["uid"] = uid[packets["frame"] - batch.first_frame]
+        self.phone.see(packets, self.book)
+        return Decoded(packets, batch.data)
 
 
 def _decode(batch: Batch, book: AddressBook, counts: DecodeCounts) -> PacketTable:

@@ -126,3 +126,10 @@ def test_data_shorter_than_any_header():
         np.empty(0, np.uint8), 1, empty, empty, empty, empty, np.empty(0, np.int32), np.empty(0, np.int32)
     )
     assert len(Decoder().decode(batch).packets) == 0
+
+
+def test_the_owner_of_a_packet_stands_beside_it():
+    batch = batch_of(ethernet(b"", 0x0806), ethernet(ipv4(tcp(), 6)), ethernet(ipv4(udp(), 17)))
+    assert Decoder().decode(batch).packets["uid"].tolist() == [-1, -1]
+    object.__setattr__(batch, "uid", np.array([1, 2, 3], np.int32))
+    assert Decoder().decode(batch).packets["uid"].tolist() == [2, 3]
