@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forensics.apps import AppCatalogue
-from forensics.capture import open_capture
+from forensics.capture import capture_name, open_capture
 from forensics.data import signature_root, signature_sha256
 from forensics.decode import Decoder
 from forensics.observations.collect import Collectors
@@ -18,7 +17,7 @@ from forensics.signatures.load import SignatureSet
 from forensics.verdicts import judge, limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import polars as pl
 
@@ -33,7 +32,7 @@ class Analysis:
     """Everything that was learnt from one capture."""
 
     name: str
-    """Base name of the file, or ``-``."""
+    """Base name of the file, or ``-``; of several the first three."""
     notes: CaptureNotes
     first_time: int | None
     """Nanoseconds since the epoch of the earliest packet; None without packets."""
@@ -54,15 +53,15 @@ class Analysis:
 
 
 def analyze_capture(
-    path: str,
+    paths: str | Sequence[str],
     *,
     batch_bytes: int | None = None,
     batch_packets: int | None = None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> Analysis:
-    """Read, observe and judge one capture (``-`` is standard input).
+    """Read, observe and judge one capture: one file, or several as one in the order of time (``-``: standard input).
 
-    ``progress`` is called after every batch with the stored bytes read and the size of the file (None for a pipe).
+    ``progress`` is called after every batch with the stored bytes read and the size of all files (None with a pipe).
     Raises CaptureError when there is no capture to read, RuleError when a signature file cannot be used.
     """
     decoder = Decoder()
@@ -74,7 +73,7 @@ def analyze_capture(
         for name, value in (("batch_bytes", batch_bytes), ("batch_packets", batch_packets))
         if value
     }
-    with open_capture(path, **limits_of_batch) as reader:
+    with open_capture(paths, **limits_of_batch) as reader:
         signatures = SignatureSet.load()
         catalogue = AppCatalogue.load()
         for batch in reader:
@@ -89,7 +88,7 @@ def analyze_capture(
             reader.release(batch)
         # What follows needs no more of the file, but its hash may still be on the way.
         return _judged(
-            Path(path).name,
+            capture_name(paths),
             reader.notes,
             (first_time, last_time),
             (collectors, decoder.counts),

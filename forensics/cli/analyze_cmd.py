@@ -1,16 +1,15 @@
-"""``forensics analyze``: verdicts and findings of one capture."""
+"""``forensics analyze``: verdicts and findings of a capture."""
 
 # ruff: noqa: PLC0415 - heavy modules are imported where they are used: help must be instant
 from __future__ import annotations
 
 import click
 
-from forensics.cli.run import analyzed, binary_output, check_output, text_output
-from forensics.errors import ForensicsError
+from forensics.cli.run import analyzed, binary_output, check_output, check_twice, text_output
 
 
 @click.command()
-@click.argument("capture")
+@click.argument("captures", metavar="CAPTURE...", nargs=-1, required=True)
 @click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", help="For people or programs."
 )
@@ -23,7 +22,7 @@ from forensics.errors import ForensicsError
 @click.pass_context
 def analyze(  # noqa: PLR0913 - one parameter an option
     ctx: click.Context,
-    capture: str,
+    captures: tuple[str, ...],
     form: str,
     output: str | None,
     evidence: str | None,
@@ -33,16 +32,16 @@ def analyze(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Say what works in CAPTURE, what does not, how it is broken, and why we may say so.
 
-    CAPTURE is a pcap or pcapng file, plain or compressed with gzip; - reads standard input.
+    CAPTURE is a pcap, pcapng or snoop file, plain or compressed with gzip, zstd or lz4; - reads standard input.
+    Several files, such as a rotated set, are one capture in the order of time.
 
     Exit status: 0 analysed (1 with --exit-code when something was found), 2 unusable arguments or input.
     """
-    check_output(capture, output)
+    check_output(captures, output)
     if evidence is not None:
-        check_output(capture, evidence)
-        if capture == "-":
-            raise ForensicsError("standard input cannot be read twice: name a file to use --evidence")
-    analysis = analyzed(capture, progress=not no_progress)
+        check_output(captures, evidence)
+        check_twice(captures, "--evidence")
+    analysis = analyzed(*captures, progress=not no_progress)
     with text_output(output) as stream:
         if form == "json":
             from forensics.report.json_format import dump_json
@@ -60,7 +59,7 @@ def analyze(  # noqa: PLR0913 - one parameter an option
         from forensics.report.evidence import write_evidence
 
         with binary_output(evidence) as packets:
-            write_evidence(analysis, capture, packets)
+            write_evidence(analysis, captures, packets)
     if exit_code:
         from forensics.signatures.model import LEVELS
 

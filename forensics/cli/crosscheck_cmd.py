@@ -40,7 +40,7 @@ def crosscheck(ctx: click.Context, capture: str, form: str, output: str | None, 
     """
     if capture == "-" or not Path(capture).is_file():
         raise CaptureError(f"{capture}: crosscheck reads the file twice; name a file")
-    check_output(capture, output)
+    check_output([capture], output)
     from forensics.crosscheck.compare import compare, ours, tshark
 
     # tshark last: who has no capture need not install anything to be told so.

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from stat import S_ISREG
 from typing import IO, TYPE_CHECKING
 
 from forensics.cli.messages import complain
@@ -16,19 +17,19 @@ from forensics.cli.progress import ReadingBar
 from forensics.errors import CaptureError, ForensicsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from forensics.analysis import Analysis
 
 _WARNINGS = 20
 
 
-def analyzed(capture: str, *, progress: bool) -> Analysis:
-    """Analyse the file (``-``: standard input), and say on stderr what was wrong with it.
+def analyzed(*captures: str, progress: bool) -> Analysis:
+    """Analyse the files as one capture (``-``: standard input), and say on stderr what was wrong with it.
 
     Raises ForensicsError when it is no capture.
     """
-    if capture == "-" and sys.stdin is not None and sys.stdin.isatty():
+    if "-" in captures and sys.stdin is not None and sys.stdin.isatty():
         raise CaptureError("standard input is a terminal: pipe a capture into it, or name a file")
     from forensics.analysis import analyze_capture
 
@@ -38,18 +39,20 @@ def analyzed(capture: str, *, progress: bool) -> Analysis:
     # would cost a tenth of the whole run.
     gc.set_threshold(100_000, 20, 100)
     with ReadingBar(wanted=progress) as bar:
-        analysis = analyze_capture(capture, progress=bar)
+        analysis = analyze_capture(captures, progress=bar)
     notes = analysis.notes
     lines = list(dict.fromkeys(line for line in (notes.damage, *notes.warnings) if line))
+    # Of several files each line names its own.
+    name = f"{analysis.name}: " if len(captures) == 1 else ""
     for line in lines[:_WARNINGS]:
-        complain("warning", f"{analysis.name}: {line}")
+        complain("warning", f"{name}{line}")
     if len(lines) > _WARNINGS:
         complain("warning", f"{analysis.name}: and {len(lines) - _WARNINGS} more warnings")
     return analysis
 
 
-def check_output(capture: str, output: str | None) -> None:
-    """Refuse an output that cannot be, or that would overwrite the capture, before any work is done."""
+def check_output(captures: Sequence[str], output: str | None) -> None:
+    """Refuse an output that cannot be, or that would overwrite a capture, before any work is done."""
     if output is None:
         if sys.stdout is None:  # a process may be started without one
             raise ForensicsError("there is no standard output: name a file with --output")
@@ -58,9 +61,19 @@ def check_output(capture: str, output: str | None) -> None:
         raise ForensicsError(f"{output}: is a folder: name a file in it")
     if not Path(output).parent.is_dir():
         raise ForensicsError(f"{output}: its folder does not exist: make it, or name another output file")
-    with contextlib.suppress(OSError):
-        if os.path.samefile(capture, output):  # noqa: PTH121 - either may be a name of any kind
-            raise ForensicsError(f"{output}: this is the capture itself; name another output file")
+    for capture in captures:
+        with contextlib.suppress(OSError):
+            if os.path.samefile(capture, output):  # noqa: PTH121 - either may be a name of any kind
+                raise ForensicsError(f"{output}: this is the capture itself; name another output file")
+
+
+def check_twice(captures: Sequence[str], why: str) -> None:
+    """Refuse what cannot be read a second time; ``why`` says what needs that."""
+    for capture in captures:
+        with contextlib.suppress(OSError):
+            if capture == "-" or not S_ISREG(os.stat(capture).st_mode):  # noqa: PTH116 - a name of any kind
+                what = "standard input" if capture == "-" else capture
+                raise ForensicsError(f"{what}: only a file can be read twice: name one to use {why}")
 
 
 @contextlib.contextmanager

@@ -20,27 +20,34 @@ _TABLES: Final = {"flows": "flow", "resets": "reset", "dns": "dns"}
 
 @click.command()
 @click.argument("table", type=click.Choice(list(_TABLES)))
-@click.argument("capture")
+@click.argument("captures", metavar="CAPTURE...", nargs=-1, required=True)
 @click.option("--format", "form", type=click.Choice(["text", "csv", "ndjson", "parquet"]), default="text")
 @click.option("--columns", metavar="A,B,...", help="Only these columns, in this order ('all': every one).")
 @click.option("-o", "--output", metavar="FILE", help="Write there instead of standard output.")
 @click.option("--no-progress", is_flag=True, help="Never draw a progress bar.")
 def show(  # noqa: PLR0913 - one parameter an option
-    table: str, capture: str, form: str, columns: str | None, output: str | None, *, no_progress: bool
+    table: str,
+    captures: tuple[str, ...],
+    form: str,
+    columns: str | None,
+    output: str | None,
+    *,
+    no_progress: bool,
 ) -> None:
     """Print the facts of CAPTURE: flows, resets or dns, one row a line.
 
+    Several files, such as a rotated set, are one capture in the order of time.
     'forensics docs observations' says what each column means. Text shows a selection of columns, the other
     formats show all of them.
     """
-    check_output(capture, output)
+    check_output(captures, output)
     if form == "parquet" and output is None and sys.stdout.isatty():
         raise ForensicsError("parquet is binary and standard output is a terminal: use --output FILE")
     from forensics.observations.dictionary import TABLES
 
     name = _TABLES[table]
     chosen = _chosen(columns, name, [column.name for column in TABLES[name].columns], brief=form == "text")
-    analysis = analyzed(capture, progress=not no_progress)
+    analysis = analyzed(*captures, progress=not no_progress)
     _write(analysis.tables[name].select(chosen), form, output)
 
 

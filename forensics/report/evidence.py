@@ -10,7 +10,7 @@ from forensics.capture import open_capture
 from forensics.capture.write import CommentedPacket, write_pcapng
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from forensics.analysis import Analysis
 
@@ -30,22 +30,22 @@ def frame_comments(analysis: Analysis) -> dict[int, str]:
     }
 
 
-def write_evidence(analysis: Analysis, path: str, stream: IO[bytes]) -> int:
-    """Read the capture at ``path`` again and write the frames of all findings as pcapng; returns how many.
+def write_evidence(analysis: Analysis, paths: str | Sequence[str], stream: IO[bytes]) -> int:
+    """Read the capture, one file or several, again and write the frames of all findings as pcapng; returns how many.
 
     The comments name the frames as the report does. Times are kept to the nanosecond, cut packets stay cut.
     """
     comments = frame_comments(analysis)
     # Interfaces stand before packets, so all packets are held; a report names few frames of even the largest capture.
-    packets = list(_packets(path, comments))
+    packets = list(_packets(paths, comments))
     return write_pcapng(stream, sorted({packet.linktype for packet in packets}), packets)
 
 
-def _packets(path: str, comments: dict[int, str]) -> Iterator[CommentedPacket]:
+def _packets(paths: str | Sequence[str], comments: dict[int, str]) -> Iterator[CommentedPacket]:
     wanted = np.array(sorted(comments), dtype=np.int64)
     if not len(wanted):
         return
-    with open_capture(path) as reader:
+    with open_capture(paths) as reader:
         for batch in reader:
             first = batch.first_frame
             for frame in wanted[(wanted >= first) & (wanted < first + len(batch))].tolist():

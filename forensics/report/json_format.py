@@ -44,6 +44,17 @@ def json_report(analysis: Analysis) -> dict[str, Any]:
             "file_type": notes.file_type,
             "damage": notes.damage or None,
             "warnings": list(notes.warnings),
+            "files": [
+                {
+                    "name": file.name,
+                    "sha256": file.sha256,
+                    "packets": file.packets,
+                    "first_frame": file.first_frame or None,
+                    "file_type": file.file_type,
+                    "damage": file.damage or None,
+                }
+                for file in notes.files
+            ],
         },
         "verdicts": [
             {
