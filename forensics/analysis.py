@@ -11,6 +11,7 @@ from forensics.data import signature_root, signature_sha256
 from forensics.decode import Decoder
 from forensics.observations.collect import Collectors
 from forensics.observations.context import add_context
+from forensics.observations.phone import add_phone_notes, name_phone_apps
 from forensics.observations.quality import capture_quality
 from forensics.signatures.evaluate import evaluate
 from forensics.signatures.load import SignatureSet
@@ -86,6 +87,7 @@ def analyze_capture(
             if progress:
                 progress(reader.stored_position, reader.stored_size)
             reader.release(batch)
+        add_phone_notes(reader.notes, decoder.phone)
         # What follows needs no more of the file, but its hash may still be on the way.
         return _judged(
             capture_name(paths),
@@ -112,6 +114,7 @@ def _judged(
     tables["flow"], tables["dns"] = add_context(tables["flow"], tables["dns"], times[1] or 0)
     evaluation = evaluate(signatures, tables)
     tables = dict(evaluation.tables)
+    tables["flow"] = name_phone_apps(tables["flow"], notes.phone_apps)
     return Analysis(
         name=name,
         notes=notes,

@@ -116,6 +116,8 @@ class FlowEngine:
                 "syn_ack_time": (np.int64, 0),
                 "shake_ack_frame": (np.int64, NEVER),
                 "shake_ack_time": (np.int64, 0),
+                "uid": (np.int32, -1),  # of the first packet whose phone app is known
+                "uid_differs": (np.bool_, False),
             }
         )
         self.sides = GrowingColumns(
@@ -158,11 +160,23 @@ class FlowEngine:
         quoted = packets["icmp_type"] >= 0
         if quoted.any():
             self._note_icmp(packets, flow, np.flatnonzero(quoted))
+        owned = (packets["uid"] >= 0) & ~quoted
+        if owned.any():
+            self._note_owners(flow[owned], packets["uid"][owned])
         batch = self._annotate(packets, flow, side, quoted)
         self._sum_flows(batch)
         self._sum_sides(batch)
         self._count_ttls(batch)
         return batch
+
+    def _note_owners(self, flow: IntArray, uid: npt.NDArray[np.int32]) -> None:
+        order = np.argsort(flow, kind="stable")
+        starts = run_starts(flow[order])
+        mine = flow[order[starts]]
+        table = self.flows
+        table["uid"][mine] = np.where(table["uid"][mine] < 0, uid[order[starts]], table["uid"][mine])
+        other = uid[order] != table["uid"][flow[order]]
+        table["uid_differs"][mine] |= np.logical_or.reduceat(other, starts)
 
     def _note_icmp(self, packets: PacketTable, flow: IntArray, rows: IntArray) -> None:
         order = rows[np.argsort(flow[rows], kind="stable")]

@@ -81,6 +81,9 @@ FLOW: Final = Table(
         _c("server_port", pl.Int64, "", "its port"),
         _c("server_private", pl.Boolean, "", "the server's address is private, shared, loopback, link-local, multicast or otherwise special (documentation addresses not counted)", "RFC 6890"),
         _c("role_basis", pl.String, "", "how the sides were told apart: syn (SYN or SYN/ACK), first-speaker (ClientHello, or first packet) or port (in mid-flow, or a datagram from a service port)"),
+        _c("phone_uid", pl.Int64, "", "UID of the phone's app that owned the first packet of which the capture says so; null when it never does", "PCAPdroid"),
+        _c("phone_uid_differs", pl.Boolean, "", "later packets of the flow were owned by another UID"),
+        _c("phone_app", pl.String, "", "name that the phone gave that app, by the whole capture; filled after the rules", "PCAPdroid"),
         # when
         _c("first_frame", pl.Int64, "frame", "first packet", role="first"),
         _c("last_frame", pl.Int64, "frame", "last packet", role="last"),
@@ -91,7 +94,7 @@ FLOW: Final = Table(
         # gates, per flow
         _c("start_seen", pl.Boolean, "", "TCP: a SYN was captured; UDP: always true"),
         _c("both_directions", pl.Boolean, "", "packets of both directions are in the flow, or the other direction is seen elsewhere in the capture"),
-        _c("genuine_headers", pl.Boolean, "", "TTL, IP-ID and sequence numbers are those of the wire (false on a capture made by a proxying app)"),
+        _c("genuine_headers", pl.Boolean, "", "TTL, IP-ID, resets and sequence numbers are those of the wire (false where an end is a phone inside PCAPdroid's VPN, which writes headers itself)"),
         _c("complete_capture", pl.Boolean, "", "no more than 1 % of the acknowledged bytes of this flow were missed by the capture"),
         _c("client_local", pl.Boolean, "", "the client's packets carry an initial TTL (32, 64, 128, 255): the capture was taken at the client"),
         _c("server_local", pl.Boolean, "", "the server's packets carry an initial TTL: the capture was taken at the server, or it is one hop-less neighbour"),

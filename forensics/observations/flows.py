@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from forensics.decode.flags import TCP
+from forensics.decode.pcapdroid import VPN_ADDRESSES
 from forensics.flows.arrays import NEVER, IntArray
 from forensics.flows.engine import LETTERS
 from forensics.observations.dictionary import FLOW
@@ -146,6 +147,8 @@ def _identity(collected: Collected, sides: Sides) -> dict[str, Any]:
     lo_port, hi_port = keys["lo_port"][sides.flow], keys["hi_port"][sides.flow]
     names = {int(address): book.text(int(address)) for address in np.unique(np.concatenate([lo, hi]))}
     first_time, last_time = engine.flows["first_time"][sides.flow], engine.flows["last_time"][sides.flow]
+    inside_vpn = [address for address, text in names.items() if text in VPN_ADDRESSES]
+    uid = engine.flows["uid"][sides.flow].astype(np.int64)
     return {
         "proto": np.where(keys["proto"][sides.flow] == TCP, "tcp", "udp").tolist(),
         "stream": keys["stream"][sides.flow],
@@ -154,6 +157,9 @@ def _identity(collected: Collected, sides: Sides) -> dict[str, Any]:
         "server": [names[a] for a in np.where(low, hi, lo).tolist()],
         "client_port": np.where(low, lo_port, hi_port),
         "server_port": np.where(low, hi_port, lo_port),
+        "genuine_headers": ~(np.isin(lo, inside_vpn) | np.isin(hi, inside_vpn)),
+        "phone_uid": where_known(uid, uid >= 0),
+        "phone_uid_differs": engine.flows["uid_differs"][sides.flow],
         "first_frame": engine.flows["first_frame"][sides.flow],
         "last_frame": engine.flows["last_frame"][sides.flow],
         "first_time": first_time,
@@ -187,7 +193,6 @@ def _handshake(collected: Collected, sides: Sides) -> dict[str, Any]:
     )
     return {
         "start_seen": ~tcp | (count > 0) | (syn_ack != NEVER),
-        "genuine_headers": np.ones(len(sides.flow), dtype=np.bool_),
         "stage": stage.tolist(),
         "syn_frame": known_frames(table["first_S"][sides.client]),
         "last_syn_frame": known_frames(table["syn_last_frame"][sides.client]),

@@ -192,3 +192,23 @@ def test_the_batch_is_sorted_by_sender_and_names_its_packets():
     assert batch.starts.tolist() == [0, 2, 3]
     assert batch.flow_by_frame.tolist() == [0, 1, 0, 0]
     assert batch.rel.tolist() == [0, 1, 0, 0]
+
+
+def test_the_owner_of_a_flow_is_that_of_its_first_packet_with_one():
+    first, second = Talk(), Talk(client=("192.0.2.9", 1))
+    for talk in (first, second):
+        talk.shake().c(ACK, ms=200.0)
+    packets = sorted([*first.packets, *second.packets], key=lambda packet: packet.ms)
+    packets.append(Pkt(icmp=(3, 1), ms=300.0))
+    owners = [-1, -1, 5, -1, 7, 8, 5, 7, 99]
+    for cuts in ([], list(range(1, len(packets))), [4]):
+        engine, book, begin = FlowEngine(), AddressBook(), 0
+        for end in [*cuts, len(packets)]:
+            batch = table(packets[begin:end], book, begin + 1).packets
+            batch.columns["uid"] = np.array(owners[begin:end], np.int32)
+            engine.add(batch)
+            begin = end
+        by_client = dict(zip(engine.conversations.flows["lo"].tolist(), range(2), strict=False))
+        mine, other = (by_client[book.find(address)] for address in ("192.0.2.1", "192.0.2.9"))
+        assert engine.flows["uid"][[mine, other]].tolist() == [5, 8]
+        assert engine.flows["uid_differs"][[mine, other]].tolist() == [True, True]

@@ -157,6 +157,7 @@ def test_silence_after_the_name_with_a_control_is_likely(row: dict[str, Any]):
         {"syn_ack_frame": None},
         {"rst_to_client": 1},
         {"complete_capture": False},
+        {"genuine_headers": False},
         {"hello_acked_bytes": 400},
         {"sni": None},
     ],
@@ -215,6 +216,7 @@ def test_a_dropped_address_needs_company():
         {"stage": "syn-ack"},
         {"icmp_error_frame": 3},
         {"both_directions": False},
+        {"genuine_headers": False},
         {"syn_span_ms": 3000.0, "capture_after_ms": 999.0},
     ],
 )
@@ -314,6 +316,7 @@ def test_a_policed_download():
         {"loss_span_ms": 2999.0},
         {"bytes_to_client": 199_999},
         {"complete_capture": False},
+        {"genuine_headers": False},
     ],
 )
 def test_near_misses_of_a_policed_download(change: dict[str, Any]):
