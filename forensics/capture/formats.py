@@ -143,7 +143,8 @@ def open_format(source: Peeking, notes: CaptureNotes) -> tuple[RecordFormat, int
 def _refusal(source: Peeking) -> str:
     head = source.peek(HEAD)
     if source.damage:
-        return f"{source.damage}, before any packet: get a whole copy of the capture"
+        hint = "" if "unpack it" in source.damage else ": get a whole copy of the capture"
+        return f"{source.damage}, before any packet{hint}"
     if not head:
         return "the file is empty: name a capture file"
     packed = compression(source)

@@ -45,7 +45,7 @@ class Member:
         self._reader: CaptureReader | None = self._open()
         self.path = self._reader.name
         self.size = self._reader.stored_size
-        self.identity: tuple[int, int] | str = self._reader.identity or self.path
+        self.identity = self._reader.identity
         try:
             time = self._reader.first_time()
         except BaseException:

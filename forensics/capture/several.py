@@ -10,18 +10,19 @@ runs of packets are merged at once.
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, Self
 
 from forensics.capture.member import Member
 from forensics.capture.merging import Part, cut, merged
+from forensics.capture.source import printable
 from forensics.capture.together import Together
 from forensics.capture.windows import Windows
 from forensics.errors import CaptureError
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator, Sequence
     from types import TracebackType
 
@@ -110,16 +111,20 @@ class SeveralReader:
 
     def _look(self, paths: Sequence[str | os.PathLike[str]]) -> None:
         """Open every file once, to see that it is a capture and when it begins."""
-        known: dict[tuple[int, int] | str, str] = {}
+        given: set[str] = set()
+        known: dict[tuple[int, int], str] = {}
         for index, path in enumerate(paths):
+            # Before it is opened: a pipe has only one end to read from.
+            if os.fspath(path) in given:
+                raise CaptureError(f"{printable(os.fspath(path))}: is given twice: name every file once")
+            given.add(os.fspath(path))
             member = Member(index, path, self._batch_packets, self._windows)
             self._members.append(member)
-            if member.identity in known:
-                other = known[member.identity]
-                same = "standard input" if other == "-" else f"the same file as {other}"
-                raise CaptureError(f"{member.path}: is {same}, given twice: name every file once")
-            known[member.identity] = member.path
-            if sum(other.kept for other in self._members) > MOST_OPEN:
+            if member.identity is not None:
+                other = known.setdefault(member.identity, member.path)
+                if other is not member.path:
+                    raise CaptureError(f"{member.path}: is the same file as {other}: name every file once")
+            if sum(opened.kept for opened in self._members) > MOST_OPEN:
                 raise CaptureError(f"more than {MOST_OPEN} streams at once: write them to files first")
         self._pending = sorted(self._members, key=attrgetter("first"))
 

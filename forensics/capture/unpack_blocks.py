@@ -151,7 +151,7 @@ class ZstdBytes(_Unpacker):
         size_size = (single, 2, 4, 8)[flags >> 6]
         rest = self._need(1 - single + name_size + size_size)
         if any(rest[1 - single : 1 - single + name_size]):
-            raise _BrokenError("needs a dictionary: unpack it with 'zstd -d -D' and the dictionary")
+            raise _BrokenError("needs a dictionary (unpack it with 'zstd -d -D' and the dictionary)")
         if single:
             window = int.from_bytes(rest[name_size:], "little")
         else:
@@ -161,8 +161,8 @@ class ZstdBytes(_Unpacker):
             raise self._corrupt("impossible window")
         if window > ZSTD_WINDOW:
             raise _BrokenError(
-                f"needs a window of {-(-window >> 20)} MiB where {ZSTD_WINDOW >> 20} are allowed: unpack it with "
-                "'zstd -d --long=31'"
+                f"needs a window of {-(-window >> 20)} MiB where {ZSTD_WINDOW >> 20} are allowed (unpack it with "
+                "'zstd -d --long=31')"
             )
         return self.magic + first + rest, bool(flags & 4)
 
@@ -188,7 +188,7 @@ class Lz4Bytes(_Unpacker):
         if flags >> 6 != 1 or flags & 2:
             raise self._corrupt("unknown version")
         if flags & 1:
-            raise _BrokenError("needs a dictionary: unpack it with 'lz4 -d -D' and the dictionary")
+            raise _BrokenError("needs a dictionary (unpack it with 'lz4 -d -D' and the dictionary)")
         largest = 1 << (8 + 2 * (sizes >> 4 & 7))
         header = bytes((flags, sizes)) + self._need(8 * (flags >> 3 & 1) + 1)
         frame = lz4.frame.LZ4FrameDecompressor()

@@ -108,7 +108,8 @@ def _header(analysis: Analysis, out: _Writer) -> None:
         start, end = to_the_ms(analysis.first_time), to_the_ms(analysis.last_time)
         end = end[11:] if end[:10] == start[:10] else end
         out.put(Text(f"{start} to {end} UTC ({seconds:,.3f} s)"))
-    about = [notes.file_type, f"sha256 {notes.sha256[:16]}..." if notes.sha256 else ""]
+    files = f"{len(notes.files):,} files" if len(notes.files) > 1 else ""
+    about = [files, notes.file_type, f"sha256 {notes.sha256[:16]}..." if notes.sha256 else ""]
     about += [f"forensics {__version__}", _number(analysis.signature_count, "signature")]
     out.put(Text(", ".join(part for part in about if part), style="dim"))
     if notes.damage:
