@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from pcaps.generate import addresses, demonstration, drops, formats, hostile, names, policing, resets
+from pcaps.generate import addresses, demonstration, drops, formats, hostile, names, phone, policing, resets
 from pcaps.generate.files import render
 from pcaps.generate.world import Flow, Packet, World
 
@@ -22,6 +22,7 @@ CASES: dict[str, Callable[[World], None]] = {
     **formats.CASES,
     **hostile.CASES,
     **names.CASES,
+    **phone.CASES,
     **policing.CASES,
     **resets.CASES,
 }
@@ -76,13 +77,18 @@ def _expectation(world: World, file: str) -> dict[str, Any]:
         "source": "made by pcaps/generate",
         "capture": file,
         "pair": expect.pair,
-        "packets": len(world.packets),
+        "packets": world.packets[-1].frame,
         "findings": findings,
         "verdicts": expect.verdicts,
         "must_not": expect.must_not,
         "sni": names,
         "dns": dns,
     }
+    if expect.phone:
+        out["phone"] = [
+            {**_subject(flow), "uid": flow.uid, "app": world.phone_apps[flow.uid][1]}
+            for flow in sorted(expect.phone, key=lambda one: (one.proto, one.stream))
+        ]
     for row in expect.notes.get("hostile_sni", []):
         row["frame"], row["stream"] = row["frame"].frame, row.pop("flow").stream
     out.update(expect.notes)

@@ -45,6 +45,8 @@ class Flow:
 
     proto: str
     stream: int = -1
+    uid: int = -1
+    """Of the phone app that owns it; -1 where nobody asks."""
 
 
 @dataclass(eq=False)
@@ -84,6 +86,8 @@ class Expectation:
     must_not: list[dict[str, str]] = field(default_factory=lambda: [{"signature": "*", "level": "likely"}])
     hellos: list[tuple[Packet, str]] = field(default_factory=list)
     dns: list[dict[str, Any]] = field(default_factory=list)
+    phone: list[Flow] = field(default_factory=list)
+    """Flows of which the capture tells the phone app."""
     notes: dict[str, Any] = field(default_factory=dict)
 
 
@@ -98,6 +102,8 @@ class World:
         self.expect = Expectation()
         self.link = "ether"
         self.container = "pcap"
+        self.phone_apps: dict[int, tuple[str, str]] = {}
+        """UID → package and app, in captures made by PCAPdroid."""
         self.client = Host("192.168.1.23", 64, last_ipid=self.rng.randrange(1000, 60000))
         self.resolver = Host("8.8.8.8", 117, "random", df=False)
         self._port = 40000 + self.rng.randrange(9000)
@@ -161,9 +167,12 @@ class World:
         """Sort, number and build all packets."""
         ordered = sorted(self.packets, key=lambda packet: packet.time)
         streams = {"tcp": 0, "udp": 0}
+        owners: set[int] = set()
         for number, packet in enumerate(ordered, 1):
-            packet.frame = number
             flow = packet.flow
+            if flow is not None and self.container.startswith("pcapdroid-pcapng"):
+                owners.add(flow.uid)  # the block that names it stands before it and has a frame number
+            packet.frame = number + len(owners)
             if flow is not None and flow.stream < 0:
                 flow.stream = streams[flow.proto]
                 streams[flow.proto] += 1
@@ -205,7 +214,7 @@ class World:
             head = Ether(src=macs[0], dst=macs[1], type=0x8100) / Dot1Q(vlan=7, prio=0, type=ethertype)
         else:
             head = Ether(src=macs[0], dst=macs[1], type=ethertype)
-        data = bytes(head / net / packet.layer)
+        data = bytes(net / packet.layer if self.link == "raw" else head / net / packet.layer)
         return data if packet.mangle is None else packet.mangle(data)
 
 

@@ -1,0 +1,58 @@
+"""Captures made on a phone: each flow names its app, and no rule speaks of headers that the phone made up."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+
+from forensics import analysis
+from forensics.cli import main
+from tests.corpus.cases import CASES
+
+PHONE = [case for case in CASES if "phone" in case.expect]
+PROXIED = [case for case in PHONE if case.expect.get("proxied")]
+
+on_phones = pytest.mark.parametrize("case", PHONE, ids=lambda case: case.name)
+on_proxied = pytest.mark.parametrize("case", PROXIED, ids=lambda case: case.name)
+
+
+def test_both_formats_are_there_with_root_and_without():
+    kinds = {(case.expect["capture"], case in PROXIED) for case in PHONE}
+    assert kinds == {
+        (name, proxied) for name in ("capture.pcap", "capture.pcapng") for proxied in (False, True)
+    }
+
+
+@on_phones
+def test_flows_name_their_apps(case):
+    result = analysis.analyze_capture(str(case.capture))
+    flows = result.tables["flow"].sort("proto", "stream")
+    said = flows.select("proto", "stream", "phone_uid", "phone_app", "phone_uid_differs").rows()
+    assert said == [(*row.values(), False) for row in case.expect["phone"]]
+    assert result.notes.phone_apps == {row["uid"]: row["app"] for row in case.expect["phone"]}
+
+
+@on_phones
+def test_genuine_headers(case):
+    result = analysis.analyze_capture(str(case.capture))
+    proxied = case in PROXIED
+    assert set(result.tables["flow"]["genuine_headers"]) == {not proxied}
+    assert bool(result.notes.proxied) == proxied
+
+
+@on_proxied
+@pytest.mark.parametrize("packets", [1, 7, None])
+def test_header_rules_are_uninterpretable(case, packets):
+    result = analysis.analyze_capture(str(case.capture), batch_packets=packets)
+    assert result.findings == ()
+    for rule, flows in case.expect["uninterpretable"].items():
+        assert result.outcomes[rule]["uninterpretable"] == flows
+        assert result.closed_gates[rule]["genuine_headers"] == flows
+
+
+@on_proxied
+def test_the_text_report_says_why(case):
+    done = CliRunner().invoke(main, ["analyze", str(case.capture)])
+    said = " ".join(done.output.split())
+    assert "packet headers were rebuilt by the capturing app, not taken from the wire" in said
+    assert "tls.sni.reset could not judge 4 of its 4 candidates" in said
