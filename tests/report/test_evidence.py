@@ -42,3 +42,22 @@ def test_without_findings_the_file_is_an_empty_capture(repo_root: Path) -> None:
     stream = io.BytesIO()
     assert write_evidence(analyze_capture(path), path, stream) == 0
     assert stream.getvalue()[:4] == b"\x0a\x0d\x0d\x0a"
+
+
+def test_interfaces_keep_their_names_and_packets_their_direction(
+    repo_root: Path, tshark: str, tmp_path: Path
+) -> None:
+    path = repo_root / "pcaps" / "phone-pcapng-root" / "capture.pcapng"
+    analysis = analyze_capture(str(path))
+    out = tmp_path / "evidence.pcapng"
+    with out.open("wb") as stream:
+        write_evidence(analysis, str(path), stream)
+    named = ",".join(str(n) for n in sorted({n for one in analysis.findings for n in one.frame_numbers()}))
+
+    def rows(file: Path, where: str) -> list[str]:
+        command = [tshark, "-r", str(file), "-n", "-Y", where, "-T", "fields", "-e", "frame.interface_name"]
+        command += ["-e", "frame.packet_flags_direction", "-e", "frame.encap_type", "-e", "frame.time_epoch"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+
+    assert rows(out, "ip") == rows(path, f"frame.number in {{{named}}}")
+    assert {line.split("\t")[0] for line in rows(out, "ip")} == {"wlan0"}
