@@ -125,7 +125,6 @@ def test_wireshark_reads_the_same(tshark: str, tmp_path: Path) -> None:
     capinfos = [tshark.removesuffix("tshark") + "capinfos", "-F", str(path)]
     told = subprocess.run(capinfos, capture_output=True, text=True, check=True).stdout
     assert "Capture application: forensics" in told
-    assert "Number of interfaces in file: 2" in told
 
 
 def test_an_interface_is_described_once_before_its_first_packet() -> None:
