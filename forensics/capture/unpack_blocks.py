@@ -192,19 +192,20 @@ class Lz4Bytes(_Unpacker):
         largest = 1 << (8 + 2 * (sizes >> 4 & 7))
         header = bytes((flags, sizes)) + self._need(8 * (flags >> 3 & 1) + 1)
         frame = lz4.frame.LZ4FrameDecompressor()
-        yield self._unpack(frame, self.magic + header)
+        yield self._unpack(frame, self.magic + header, largest)
         checked = 4 * (flags >> 4 & 1)
         while any(head := self._need(4)):
             (word,) = struct.unpack("<I", head)
             size = word & 0x7FFFFFFF
             if size > largest:
                 raise self._corrupt("impossible block")
-            yield self._unpack(frame, head + self._need(size + checked))
-        yield self._unpack(frame, head + self._need(4 * (flags >> 2 & 1)))
+            yield self._unpack(frame, head + self._need(size + checked), largest)
+        yield self._unpack(frame, head + self._need(4 * (flags >> 2 & 1)), largest)
 
-    def _unpack(self, frame: Any, block: bytes) -> bytes:  # noqa: ANN401 - the library has no types
+    def _unpack(self, frame: Any, block: bytes, largest: int) -> bytes:  # noqa: ANN401 - the library has no types
         try:
-            piece: bytes = frame.decompress(block)
+            # Without a bound the library makes room by its own guess and keeps back what does not fit.
+            piece: bytes = frame.decompress(block, largest)
         except RuntimeError as error:
             raise self._corrupt(str(error).rpartition(": ")[2]) from None
         return piece
