@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forensics.capture import open_capture
+from forensics.capture import InterfaceNotes, open_capture
 from tests.capture import wireshark
 from tests.capture.build import block, enhanced, interface, old_packet, option, rich_pcapng, section, simple
 from tests.capture.build_pcapng import (
@@ -266,3 +266,40 @@ def test_wireshark_tells_the_same_of_packets(tshark, tmp_path):
     assert mine == expected
     ids = [int(row[1]) for row in expected]
     assert ids == [0 if row[0] in (-1, 2) else row[0] for row in rows]
+
+
+def test_wireshark_tells_the_same_of_real_captures(tshark, shared_captures):
+    files = [
+        path
+        for path in sorted(shared_captures.glob("*/*"))
+        if path.suffix in {".pcap", ".pcapng"} and path.read_bytes()[:4] == b"\n\r\r\n"
+    ]
+    assert files
+    fields = [
+        "frame.interface_name",
+        "frame.interface_description",
+        "frame.packet_flags_direction",
+        "frame.comment",
+    ]
+    for path in files:
+        command = [
+            tshark,
+            "-n",
+            "-r",
+            str(path),
+            "-T",
+            "fields",
+            *(part for name in fields for part in ("-e", name)),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+        expected = []
+        for line in done.stdout.splitlines():
+            name, description, direction, words = line.split("\t")
+            expected.append((name.replace("unknown", ""), description, int(direction or "0", 0), words))
+        rows, notes = told(path)
+        mine = []
+        for frame, (interface_number, *_, direction, _uid) in enumerate(rows, 1):
+            said = notes.interface_list[interface_number] if interface_number >= 0 else InterfaceNotes()
+            name = said.name.replace("\r", "\\r").replace("\n", "\\n")
+            mine.append((name, said.description, direction, notes.comments.get(frame, "")))
+        assert mine == expected, path
