@@ -52,7 +52,7 @@ def field(block: Bytes, at: Int, dtype: str) -> Int:
 
 def put(block: Bytes, at: Int, values: Int, dtype: str) -> None:
     """Writes one header field of all packets."""
-    raw = np.ascontiguousarray(values.astype(dtype)).view(np.uint8).reshape(len(at), -1)
+    raw = np.ascontiguousarray(values.astype(dtype)).view(np.uint8).reshape(len(at), np.dtype(dtype).itemsize)
     block[at[:, None] + np.arange(raw.shape[1])] = raw
 
 
