@@ -35,8 +35,8 @@ _AIX_FDDI: Final = 15
 _TRIED: Final = 3
 _MICROSECONDS: Final = 1_000_000
 _LARGEST_WIRE: Final = 128 << 20
-_NOKIA_WORD: Final = re.compile("[9b]fbf[bd][69]0[12]")
-"""What Nokia's additional word looks like in hex; nobody knows what it means."""
+_NOKIA_WORD: Final = re.compile("[9b]fbf[bd][69]0[12]|00000000")
+"""What Nokia's additional word looks like in hex; nobody knows what it means. Wireshark writes 0."""
 
 
 @dataclass(frozen=True)
