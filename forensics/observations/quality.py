@@ -31,6 +31,8 @@ def capture_quality(
         "interfaces": notes.interfaces,
         "sections": notes.sections,
         "skipped_blocks": dict(sorted(notes.skipped_blocks.items())),
+        "phone_apps": {str(uid): name for uid, name in sorted(notes.phone_apps.items())},
+        "proxied": notes.proxied,
         "decoded": _decoded(counts),
         "tcp_flows": tcp.height,
         "udp_flows": flows.height - tcp.height,

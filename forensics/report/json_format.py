@@ -28,6 +28,7 @@ def report_schema() -> dict[str, Any]:
 def json_report(analysis: Analysis) -> dict[str, Any]:
     """The report as plain dicts, lists, texts, numbers and None; NaN and infinity become None."""
     notes = analysis.notes
+    owners = _owners(analysis)
     report = {
         "schema": SCHEMA,
         "tool": {
@@ -69,7 +70,7 @@ def json_report(analysis: Analysis) -> dict[str, Any]:
             }
             for verdict in analysis.verdicts
         ],
-        "findings": [_finding(finding) for finding in analysis.findings],
+        "findings": [_finding(finding, owners) for finding in analysis.findings],
         "limits": [_limit(limit) for limit in analysis.limits],
         "signatures": {rule: dict(counts) for rule, counts in sorted(analysis.outcomes.items())},
         "tables": {name: analysis.tables[name].height for name in sorted(analysis.tables)},
@@ -98,7 +99,18 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - any JSON-like value
     return str(value)
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
+def _owners(analysis: Analysis) -> dict[tuple[str, int], dict[str, Any]]:
+    """Transport and stream number of each flow whose phone app the capture tells."""
+    if not analysis.findings:
+        return {}
+    flows = analysis.tables["flow"].select("proto", "stream", "phone_uid", "phone_app")
+    return {
+        (proto, stream): {"uid": uid, "name": name}
+        for proto, stream, uid, name in flows.filter(flows["phone_uid"].is_not_null()).iter_rows()
+    }
+
+
+def _finding(finding: Finding, owners: dict[tuple[str, int], dict[str, Any]]) -> dict[str, Any]:
     return {
         "id": finding.id,
         "signature": finding.signature,
@@ -117,6 +129,11 @@ def _finding(finding: Finding) -> dict[str, Any]:
                 "client_port": subject.client_port,
                 "server": subject.server,
                 "server_port": subject.server_port,
+                **(
+                    {"phone_app": owners[subject.proto, subject.stream]}
+                    if (subject.proto, subject.stream) in owners
+                    else {}
+                ),
             }
             for subject in finding.subjects
         ],

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from forensics import analysis
 from forensics.cli import main
+from forensics.report.json_format import json_report
 from tests.corpus.cases import CASES
 
 PHONE = [case for case in CASES if "phone" in case.expect]
@@ -56,3 +57,14 @@ def test_the_text_report_says_why(case):
     said = " ".join(done.output.split())
     assert "packet headers were rebuilt by the capturing app, not taken from the wire" in said
     assert "tls.sni.reset could not judge 4 of its 4 candidates" in said
+
+
+@on_phones
+def test_the_json_report_names_the_apps(case):
+    result = analysis.analyze_capture(str(case.capture))
+    report = json_report(result)
+    apps = {str(row["uid"]): row["app"] for row in case.expect["phone"]}
+    assert report["capture"]["quality"]["phone_apps"] == apps
+    assert bool(report["capture"]["quality"]["proxied"]) == (case in PROXIED)
+    owners = [one["phone_app"] for finding in report["findings"] for one in finding["subjects"]]
+    assert owners == [{"uid": 10234, "name": "WhatsApp"}] * (0 if case in PROXIED else 3)
