@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 
@@ -17,11 +17,26 @@ if TYPE_CHECKING:
     from forensics.capture.member import Member
     from forensics.capture.merging import Part
 
+Key = TypeVar("Key", int, str)
+
 _NEW: Final = -2
 _MOST_INTERFACES: Final = 1 << 16
 _MOST_COMMENTS: Final = 1000
 _MOST_NAMES: Final = 100_000
 _MOST_SECRETS: Final = 16 << 20
+_MOST_PHONE_APPS: Final = 10_000
+_SUMMED: Final = (
+    "bytes_read",
+    "interfaces",
+    "sections",
+    "truncated_packets",
+    "untimed_packets",
+    "comments_total",
+    "names_total",
+    "secrets",
+)
+_FIRST: Final = ("hardware", "os", "application", "proxied")
+"""Texts of which that of the first file that has one counts."""
 _NAMED: Final = 3
 """Files whose damage, type or name is told one by one."""
 
@@ -135,40 +150,43 @@ class Together:
 
     def _absorb(self, member: Member) -> None:
         mine, theirs = self.notes, member.notes
-        mine.bytes_read += theirs.bytes_read
-        mine.interfaces += theirs.interfaces
-        mine.sections += theirs.sections
-        mine.truncated_packets += theirs.truncated_packets
-        mine.untimed_packets += theirs.untimed_packets
-        mine.comments_total += theirs.comments_total
-        mine.names_total += theirs.names_total
-        mine.secrets += theirs.secrets
+        for name in _SUMMED:
+            setattr(mine, name, getattr(mine, name) + getattr(theirs, name))
+        for name in _FIRST:
+            setattr(mine, name, getattr(mine, name) or getattr(theirs, name))
+        if theirs.lost_between_packets is not None:
+            mine.lost_between_packets = (mine.lost_between_packets or 0) + theirs.lost_between_packets
         if theirs.snaplen:
             mine.snaplen = min(theirs.snaplen, mine.snaplen or theirs.snaplen)
         for kind, count in theirs.skipped_blocks.items():
             mine.skipped_blocks[kind] = mine.skipped_blocks.get(kind, 0) + count
-        mine.hardware = mine.hardware or theirs.hardware
-        mine.os = mine.os or theirs.os
-        mine.application = mine.application or theirs.application
-        mine.proxied = mine.proxied or theirs.proxied
-        mine.phone_apps = theirs.phone_apps | mine.phone_apps
-        for address, name in theirs.names.items():
-            if len(mine.names) >= _MOST_NAMES:
-                break
-            mine.names.setdefault(address, name)
+        _fill(mine.names, theirs.names, _MOST_NAMES)
+        _fill(mine.phone_apps, theirs.phone_apps, _MOST_PHONE_APPS)
         for secret_type, secret in theirs.secrets_bytes:
             if self._secrets + len(secret) <= _MOST_SECRETS:
                 self._secrets += len(secret)
                 mine.secrets_bytes.append((secret_type, secret))
-        member.interfaces = _grown(member.interfaces, len(theirs.interface_list))
-        for number, interface in enumerate(theirs.interface_list):
-            place = int(member.interfaces[number])
-            if place >= 0:
-                self._used[place] = interface
-            else:
-                self._unused.append(interface)
+        self._number(member)
         # A rotated set may have thousands of files.
         theirs.names, theirs.secrets_bytes, theirs.comments, theirs.interface_list = {}, [], {}, []
+
+    def _number(self, member: Member) -> None:
+        """Keep what is now known of the interfaces of a file, and those that no packet came from."""
+        listed = member.notes.interface_list
+        member.interfaces = _grown(member.interfaces, len(listed))
+        for number, interface in zip(member.interfaces.tolist(), listed, strict=False):
+            if number >= 0:
+                self._used[number] = interface
+            else:
+                self._unused.append(interface)
+
+
+def _fill(mine: dict[Key, str], theirs: dict[Key, str], most: int) -> None:
+    """Add what is new, as long as there is room."""
+    for key, text in theirs.items():
+        if len(mine) >= most:
+            break
+        mine.setdefault(key, text)
 
 
 def _grown(numbers: npt.NDArray[np.int32], count: int) -> npt.NDArray[np.int32]:
