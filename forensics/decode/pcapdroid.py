@@ -57,12 +57,12 @@ def trailer_uids(
 
     -1 where there is no trailer or PCAPdroid did not know; None when no packet has one. Names are hostile text.
     """
-    rows = np.flatnonzero((linktype == _ETHERNET) & (end - start >= _SMALLEST))
-    if not len(rows):
+    # Almost no capture has a trailer: the first look costs one gathering of what decoding needs anyway.
+    if not len(start) or gather_rows(data, start, 4).view("<u4").all():
         return None, {}
-    # No real frame has two addresses of zeros, so nothing that was sent over a network can pretend to have a trailer.
-    rows = rows[gather_rows(data, start[rows], 8).view("<u8")[:, 0] == 0]
-    rows = rows[gather_rows(data, start[rows] + 8, 4).view("<u4")[:, 0] == 0]
+    rows = np.flatnonzero((linktype == _ETHERNET) & (end - start >= _SMALLEST))
+    # Only loopback has frames with two addresses of zeros, so nothing sent over a network can pretend to a trailer.
+    rows = rows[~gather_rows(data, start[rows], 12).any(axis=1)]
     if not len(rows):
         return None, {}
     trailer = gather_rows(data, end[rows] - _TRAILER.itemsize, _TRAILER.itemsize).view(_TRAILER)[:, 0]
