@@ -9,7 +9,7 @@ import subprocess
 def counts(tshark, files):
     """Path → (packets, damaged), by the capinfos that comes with ``tshark``, of many files at once.
 
-    Blocks that have a frame number without being packets are not counted.
+    Blocks that have a frame number without being packets are not counted. A file that does not even open has none.
     """
     capinfos = tshark.removesuffix("tshark") + "capinfos"
     done = subprocess.run(
@@ -21,4 +21,4 @@ def counts(tshark, files):
         found[name] = (int(number), False)
     for number, name in re.findall(r'after reading (\d+) packets from "([^"]+)"', done.stderr):
         found[name] = (int(number), True)
-    return {path: found[str(path)] for path in files}
+    return {path: found.get(str(path), (0, True)) for path in files}
