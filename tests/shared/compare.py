@@ -36,8 +36,12 @@ KNOWN = Path(__file__).with_name("frame_differences.yaml")
 SUFFIXES = {".pcap", ".pcapng", ".cap", ".snoop", ".gz", ".xz", ".zst", ".lz4"}
 FIELDS = ("frame.number", "frame.time_epoch", "tcp.stream", "udp.stream", "frame.protocols")
 TRANSPORT = {6: "tcp", 17: "udp"}
-LAYERS = ("tcp", "udp")
-"""Layers of ``frame.protocols`` that are counted on both sides."""
+QUOTED = ("tcp", "udp")
+"""Layers of ``frame.protocols`` that are counted wherever they stand, in the quote of an ICMP error too."""
+UNQUOTED = ("ip", "ipv6", "icmp", "icmpv6")
+"""Layers that are counted up to the first ICMP header of a frame."""
+LAYERS = (*QUOTED, "ip", "ipv6", "icmp")
+"""What is compared; icmp is both versions."""
 
 
 @dataclass
@@ -70,10 +74,17 @@ def theirs(path: Path) -> Frames:
         for kind, streams in (("tcp", tcp), ("udp", udp)):
             if streams:
                 seen.streams[kind][int(number)] = [int(stream) for stream in streams.split(",")]
-        seen.layers.update(layer for layer in protocols.split(":") if layer in LAYERS)
+        seen.layers.update(counted(protocols.split(":")))
     if not seen.times and done.returncode != 0:
         seen.refused = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "refused"
     return seen
+
+
+def counted(layers: list[str]) -> list[str]:
+    """What is counted of the layers of one frame."""
+    first = next((place for place, layer in enumerate(layers) if layer in {"icmp", "icmpv6"}), len(layers))
+    own = [layer.replace("icmpv6", "icmp") for layer in layers[: first + 1] if layer in UNQUOTED]
+    return own + [layer for layer in layers if layer in QUOTED]
 
 
 def ours(path: Path, **batches: int) -> Frames:
@@ -96,6 +107,13 @@ def ours(path: Path, **batches: int) -> Frames:
                         seen.streams[kind].setdefault(int(frame), []).append(int(value))
     except CaptureError as error:
         seen.refused = str(error)
+    counts = decoder.counts
+    for layer, value in (
+        ("ip", counts.ipv4),
+        ("ipv6", counts.ipv6),
+        ("icmp", counts.icmp_errors + counts.icmp_other),
+    ):
+        seen.layers[layer] = value
     return seen
 
 

@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import NO_SHARED, REPO_ROOT, SHARED_CAPTURES
-from tests.shared.compare import KNOWN, SUFFIXES, Frames, both, differences, load_known, ranges, verdict
+from tests.shared.compare import (
+    KNOWN,
+    SUFFIXES,
+    Frames,
+    both,
+    counted,
+    differences,
+    load_known,
+    ranges,
+    verdict,
+)
 
 CORPUS = REPO_ROOT / "pcaps"
 REAL = {
@@ -95,3 +105,16 @@ def test_xz_is_unpacked_for_both(tmp_path: Path) -> None:
     path.write_bytes(lzma.compress((CORPUS / "fmt-vlan" / "capture.pcap").read_bytes()))
     mine, other = both(path)
     assert len(mine.times) == len(other.times) > 0
+
+
+@pytest.mark.parametrize(
+    ("layers", "found"),
+    [
+        ("eth:ethertype:ip:tcp:http", ["ip", "tcp"]),
+        ("eth:ethertype:ip:udp:vxlan:eth:ethertype:ipv6:tcp", ["ip", "ipv6", "udp", "tcp"]),
+        ("eth:ethertype:ip:icmp:ip:udp:dns", ["ip", "icmp", "udp"]),
+        ("raw:ipv6:icmpv6:ipv6:icmpv6", ["ipv6", "icmp"]),
+    ],
+)
+def test_what_is_counted_of_a_frame(layers: str, found: list[str]) -> None:
+    assert counted(layers.split(":")) == found
