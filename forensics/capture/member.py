@@ -42,6 +42,7 @@ class Member:
         self._latest = NO_TIME
         self._begun = False
         self._over = False
+        self._read = 0
         self._reader: CaptureReader | None = self._open()
         self.path = self._reader.name
         self.size = self._reader.stored_size
@@ -67,7 +68,7 @@ class Member:
         """Stored bytes read so far."""
         if self._over and self.size is not None:
             return self.size
-        return self._reader.stored_position if self._begun and self._reader is not None else 0
+        return self._reader.stored_position if self._begun and self._reader is not None else self._read
 
     @property
     def all_read(self) -> bool:
@@ -139,6 +140,9 @@ class Member:
         """Close the file; after its last row this waits for its hash."""
         if self._reader is not None:
             self._reader.close()
+            self._read = self._reader.stored_position
+            self._reader = None
+        self._over = True
 
     def _open(self) -> CaptureReader:
         return CaptureReader(

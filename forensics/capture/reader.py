@@ -266,3 +266,7 @@ class CaptureReader:
         self._finished = True
         self._ended = True
         self.notes.damage = damage
+        # A reader may wait long to be closed; its window is free as soon as its batches have come back.
+        if len(self._data):
+            self._windows.retire(self._data)
+            self._data = np.empty(0, np.uint8)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MOST_OPEN: Final = 128
 """Files that may overlap in time; more would take more memory and descriptors than a process should."""
 _SMALLEST: Final = 1 << 18
-_CLOSING: Final = 2
+_CLOSING: Final = 4
 """Files read to their end whose hash is not waited for yet."""
 
 
