@@ -20,7 +20,7 @@ QOS_WLAN = bytes.fromhex("88020000") + bytes(18) + bytes.fromhex("1000 0000") + 
 
 LINKS: dict[int, tuple[bytes, ...]] = {
     0: (bytes.fromhex("02000000"), bytes.fromhex("0000001e")),  # BSD loopback, both byte orders
-    1: (bytes(12) + b"\x08\x00",),
+    1: (bytes(12) + b"\x08\x00", bytes(12) + b"\x86\xdd"),
     9: (bytes.fromhex("ff030021"), bytes.fromhex("0021"), bytes.fromhex("21")),  # PPP (RFC 1662)
     12: (b"",),
     14: (b"",),

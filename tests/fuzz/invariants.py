@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -109,11 +109,11 @@ def batch_of(frames: list[bytes], linktype: int) -> Batch:
     )
 
 
-def read(path: Path, **limits: int) -> tuple[Reader, dict[str, Any]] | str:
-    """Everything that a file holds, or the sentence with which it was refused."""
+def read(*paths: Path, **limits: int) -> tuple[Reader, dict[str, Any]] | str:
+    """Everything that the files hold, or ``refused``."""
     reader = Reader()
     try:
-        with open_capture(path, **limits) as capture:
+        with open_capture(paths, **limits) as capture:
             for batch in capture:
                 reader.take(batch)
             notes = capture.notes
@@ -123,14 +123,7 @@ def read(path: Path, **limits: int) -> tuple[Reader, dict[str, Any]] | str:
     reader.check()
     assert notes.packets == reader.frames
     check_sentence(notes.damage)
-    return reader, {
-        "packets": notes.packets,
-        "file_type": notes.file_type,
-        "damage": notes.damage,
-        "truncated": notes.truncated_packets,
-        "skipped": notes.skipped_blocks,
-        "sha256": notes.sha256,
-    }
+    return reader, asdict(notes)
 
 
 def check_sentence(text: str) -> None:
@@ -138,14 +131,15 @@ def check_sentence(text: str) -> None:
     assert all(character.isprintable() for character in text), ascii(text)
 
 
-def check_file(raw: bytes) -> None:
-    """The invariants for a file: read in one batch, and packet by packet from small windows."""
+def check_file(*raws: bytes) -> None:
+    """The invariants for a capture of one or more files: read in one batch, and packet by packet from small windows."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "capture"
-        path.write_bytes(raw)
-        whole = read(path)
+        paths = [Path(folder) / str(number) for number in range(len(raws))]
+        for path, raw in zip(paths, raws, strict=True):
+            path.write_bytes(raw)
+        whole = read(*paths)
         for limits in ({"batch_packets": 1}, {"batch_packets": 2, "batch_bytes": 61}):
-            pieces = read(path, **limits)
+            pieces = read(*paths, **limits)
             if isinstance(whole, str) or isinstance(pieces, str):
                 assert whole == pieces
                 continue

@@ -16,7 +16,7 @@ from forensics.analysis import Analysis, analyze_capture
 from forensics.errors import CaptureError
 from forensics.report.json_format import dump_json
 from forensics.report.text import text_report
-from tests.capture import build
+from tests.capture import build, build_more, build_pcapng
 from tests.conftest import REPO_ROOT, SHARED_CAPTURES
 from tests.fuzz.frames import (
     INNER,
@@ -67,6 +67,7 @@ def link_target(linktype: int) -> Target:
 
     def seeds() -> list[bytes]:
         packets = [head + inner for head in LINKS[linktype] for inner in INNER]
+        packets += phone_packets() if linktype == ETHERNET else []
         return [framed(packets), *(framed([packet]) for packet in packets)]
 
     return Target(run, seeds)
@@ -97,6 +98,8 @@ def pcap_seeds() -> list[bytes]:
         build.pcap(cut, snaplen=40),
         build.pcap(packets, linktype=147),
         build.pcap([]),
+        build_more.patched(packets),
+        build.pcap([(1, 2, data) for data in phone_packets()]),
         *from_disk("pcap"),
     ]
 
@@ -109,17 +112,58 @@ def pcapng_seeds() -> list[bytes]:
         for number, data in enumerate(packets_for_files()):
             one += build.enhanced(data, 1_700_000_000_000_000 + number, order, number=number % 2)
         one += build.simple(packets_for_files()[0], order) + build.block(0xBAD, bytes(20), order)
-        seeds += [one, one + one]
+        seeds += [one, one + one, described(order)]
     return [*seeds, *from_disk("pcapng")]
+
+
+def described(order: str) -> bytes:
+    """A capture with everything that pcapng can say of it besides its packets."""
+    told = build_pcapng
+    data = packets_for_files()[0]
+    options = told.comment("u-10123", order) + told.comment("seen", order) + told.flags(1, order)
+    return b"".join([
+        told.section_with(told.comment("made by hand", order) + build.option(4, b"dumpcap", order), order),
+        told.interface_with(build.option(2, b"wlan0", order) + told.END, order, snaplen=96),
+        told.packet(data, options + told.dropcount(3, order) + told.END, order),
+        told.old_packet_with(data, told.comment("old", order), order, drops=2),
+        told.names((1, bytes([192, 0, 2, 1]) + b"name.example\0"), (2, bytes(16) + b"six\0"), order=order),
+        told.secrets(0x544C534B, b"CLIENT_RANDOM 00 00", order),
+        told.uid_map(10123, b"org.example", b"Example", order),
+        told.statistics({4: 10, 5: 1}, order),
+    ])  # fmt: skip
+
+
+def phone_packets() -> list[bytes]:
+    """Frames with the trailer in which PCAPdroid names the app (see forensics.decode.pcapdroid)."""
+    packets = []
+    for inner in INNER:
+        frame = bytes(12) + (b"\x86\xdd" if inner[0] >> 4 == 6 else b"\x08\x00") + inner
+        trailer = struct.pack(">Ii20s4x", 0x01072021, 10123, b"Example")
+        packets.append(frame + bytes(-len(frame) % 4) + trailer)
+    return packets
 
 
 def snoop_seeds() -> list[bytes]:
     """RFC 1761."""
-    seed = b"snoop\0\0\0" + struct.pack(">II", 2, 4)
-    for data in packets_for_files():
-        padded = data + bytes(-len(data) % 4)
-        seed += struct.pack(">IIIIII", len(data), len(data), 24 + len(padded), 0, 1_700_000_000, 7) + padded
-    return [seed, seed[:16]]
+    packets = [(1_700_000_000, number, data) for number, data in enumerate(packets_for_files())]
+    return [build_more.snoop(packets), build_more.snoop(packets, drops=2, datalink=9), build_more.snoop([])]
+
+
+def check_several(raw: bytes) -> None:
+    """Two files as one capture: the first begins with its length."""
+    if len(raw) < 2:
+        return
+    size = struct.unpack(">H", raw[:2])[0]
+    check_file(raw[2 : 2 + size], raw[2 + size :])
+
+
+def several_seeds() -> list[bytes]:
+    """One after the other, overlapping in time, of two formats, and the same twice."""
+    early = build.pcap([(10 + 2 * i, 0, data) for i, data in enumerate(packets_for_files())])
+    between = build.pcap([(11 + 2 * i, 0, data) for i, data in enumerate(packets_for_files())], nano=True)
+    late = build.pcap([(90 + i, 0, data) for i, data in enumerate(packets_for_files())], ">")
+    pairs = [(early, late), (late, early), (early, between), (early, described("<")), (early, early)]
+    return [struct.pack(">H", len(first)) + first + second for first, second in pairs]
 
 
 def compressed_seeds() -> list[bytes]:
@@ -195,6 +239,7 @@ TARGETS: dict[str, Target] = {
     "pcapng": Target(check_file, pcapng_seeds),
     "snoop": Target(check_file, snoop_seeds),
     "compressed": Target(check_file, compressed_seeds),
+    "several": Target(check_several, several_seeds),
     **{f"link-{linktype}": link_target(linktype) for linktype in LINKS},
     **{f"tunnel-{kind}": tunnel_target(kind) for kind in TUNNELS},
     "fragments": Target(lambda raw: check_frames(fragments(raw), ETHERNET), fragment_seeds),

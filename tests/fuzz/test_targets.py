@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from forensics.decode import Decoder
 from forensics.decode import packets as decode_packets
 from tests.fuzz.frames import SEGMENT, fragments
+from tests.fuzz.invariants import Reader, batch_of, read
 from tests.fuzz.mutate import KINDS, changed
 from tests.fuzz.targets import TARGETS, framed, unframed
 
@@ -83,3 +84,21 @@ def test_what_depends_on_batches_is_found(monkeypatch):
     monkeypatch.setattr(Decoder, "decode", forgetful)
     with pytest.raises(AssertionError):
         TARGETS["link-1"].run(framed([bytes(12) + b"\x08\x00" + SEGMENT] * 2))
+
+
+@pytest.mark.parametrize("name", ["pcap", "pcapng", "snoop", "compressed"])
+def test_seeds_are_captures(name, tmp_path):
+    """What is refused at once reaches nothing."""
+    path = tmp_path / "seed"
+    path.write_bytes(TARGETS[name].seeds()[0])
+    found = read(path)
+    assert found != "refused"
+    assert found[1]["packets"] >= len(found[0].rows) >= 3
+    assert not found[1]["damage"]
+
+
+@pytest.mark.parametrize("linktype", [0, 1, 101, 108, 113, 228, 229, 276])
+def test_seeds_of_links_have_packets(linktype):
+    reader = Reader()
+    reader.take(batch_of(unframed(TARGETS[f"link-{linktype}"].seeds()[0]), linktype))
+    assert len(reader.rows) >= (2 if linktype == 229 else 3)
