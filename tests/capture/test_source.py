@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import io
+import itertools
+import os
+import re
 import sys
+import threading
 from types import SimpleNamespace
 
 import pytest
 
-from forensics.capture import open_capture
+from forensics.capture import ahead, open_capture, source
 from forensics.errors import CaptureError
 from tests.capture.build import pcap
 from tests.capture.read import read, read_bytes
@@ -93,3 +98,66 @@ def test_what_cannot_be_opened(tmp_path, name):
     with pytest.raises(CaptureError) as caught:
         open_capture(f"{tmp_path}/{name}")
     assert str(caught.value).isprintable()
+
+
+def pipe(*contents, hold=False, endless=()):
+    """The reading end of a pipe that is fed in a thread; with ``hold`` it is never closed."""
+    read_end, write_end = os.pipe()
+
+    def feed():
+        with contextlib.suppress(BrokenPipeError):
+            for content in itertools.chain(contents, endless):
+                os.write(write_end, content)
+        if not hold:
+            os.close(write_end)
+
+    threading.Thread(target=feed, daemon=True).start()
+    return read_end
+
+
+def test_a_stream_is_read_on_behind_damage_for_its_hash():
+    content = PLAIN + b"\xff" * 200_000
+    packets, notes = read(f"/dev/fd/{pipe(content)}")
+    assert len(packets) == len(PACKETS)
+    assert notes.damage
+    assert (notes.sha256, notes.warnings) == (hashlib.sha256(content).hexdigest(), [])
+
+
+def test_a_stream_without_end_is_not_read_for_ever(monkeypatch):
+    monkeypatch.setattr(source, "DRAIN_BYTES", 3 << 20)
+    endless = itertools.repeat(b"\xff" * 65_536)
+    packets, notes = read(f"/dev/fd/{pipe(PLAIN, endless=endless)}", batch_bytes=1 << 16)
+    assert len(packets) == len(PACKETS)
+    (warning,) = notes.warnings
+    seen = int(re.search(r"covers only its first (\d+) bytes", warning)[1])
+    assert 3 << 20 <= seen < 6 << 20
+    assert notes.sha256 == hashlib.sha256(PLAIN + b"\xff" * (seen - len(PLAIN))).hexdigest()
+
+
+def test_a_stream_that_falls_silent_behind_damage_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(source, "DRAIN_S", 0.05)
+    monkeypatch.setattr(ahead, "PATIENCE_S", 0.05)
+    content = PLAIN + b"\xff" * 1000
+    content += b"\xff" * (-len(content) % 256)
+    packets, notes = read(f"/dev/fd/{pipe(content, hold=True)}", batch_bytes=256)
+    assert len(packets) == len(PACKETS)
+    assert "covers only" in notes.warnings[0]
+
+
+@pytest.mark.parametrize("cut", [0, 1, 4, 23, 24, 30, 40, 45])
+def test_a_pipe_that_ends_early_is_as_a_file_that_does(tmp_path, cut):
+    path = tmp_path / "cut"
+    path.write_bytes(PLAIN[:cut])
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    said = []
+    for name in (path, fifo):
+        if name is fifo:
+            threading.Thread(target=fifo.write_bytes, args=(PLAIN[:cut],), daemon=True).start()
+        try:
+            packets, notes = read(name)
+            said.append((packets, notes.damage, notes.sha256))
+        except CaptureError as error:
+            said.append(str(error).removeprefix(f"{name}: "))
+    assert said[0] == said[1]
+    assert bool(said[0][1]) == (cut != 24)

@@ -43,12 +43,6 @@ def test_the_frames_of_findings_are_written_only_when_asked_for(tmp_path):
     assert len(packets) < len(original)
 
 
-def test_standard_input_cannot_be_read_twice(run, bad, tmp_path):
-    result = run(bad, "analyze", "-", "--evidence", str(tmp_path / "e.pcapng"))
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert "--evidence" in result.stderr
-
-
 def test_a_reader_that_leaves_early_ends_the_report_as_a_pipe_does():
     process = subprocess.Popen(
         [sys.executable, "-m", "forensics", "analyze", str(CAPTURE), "--exit-code"],
