@@ -121,10 +121,10 @@ class BlockNotes:
         while end - position >= 4:  # noqa: PLR2004 - a record header
             kind, length = struct.unpack_from(order + "HH", block, position)
             position += 4
-            if kind == 0:
-                break
             if length + 3 & ~3 > end - position:
                 raise DamageError(f"name record of {length} bytes that does not fit its block")
+            if kind == 0:
+                break
             if kind in _ADDRESS_LENGTH:
                 self._name(bytes(block[position : position + length]), _ADDRESS_LENGTH[kind])
             position += length + 3 & ~3

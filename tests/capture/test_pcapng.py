@@ -16,8 +16,10 @@ from tests.capture.build_pcapng import (
     dropcount,
     flags,
     names,
+    old_packet_with,
     packet,
     raw_option,
+    secrets,
     statistics,
     uid_map,
 )
@@ -203,6 +205,10 @@ def files(draw):
                 st.just(statistics({4: 3, 5: 1}, order)),
                 st.just(names((1, b"\1\2\3\4abc\0"), order=order)),
                 st.just(uid_map(10077, b"com.app", b"App", order)),
+                st.just(secrets(1, b"secret", order)),
+                st.builds(
+                    lambda data, said: old_packet_with(data, said, order), st.binary(max_size=9), options
+                ),
                 st.just(simple(b"simple", order)),
             ),
             max_size=12,

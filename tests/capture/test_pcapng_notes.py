@@ -42,6 +42,8 @@ BLOCKS = {
     "names-short-ipv6": (names((2, bytes(8))), 0, True),
     "names-run-out": (block(4, raw_option(1, 200, bytes(8)) + END), 0, True),
     "names-without-end": (block(4, option(1, b"\1\2\3\4abc\0")), 0, False),
+    "names-end-that-runs-out": (block(4, raw_option(0, 1)), 0, True),
+    "names-end-with-length": (block(4, raw_option(0, 4, b"abcd")), 0, True),
     "names-empty": (block(4, b""), 0, True),
     "names-unknown-record": (names((9, bytes(8))), 0, False),
     "names-bad-option": (names(options=raw_option(2, 100)), 0, True),
