@@ -6,6 +6,7 @@ import re
 import shlex
 
 import pytest
+import zstandard
 from click.testing import CliRunner
 
 from forensics.cli import main
@@ -33,12 +34,34 @@ def test_commands_run(command, tmp_path, monkeypatch, request):
         .read_text()
         .replace("id: tls.sni.reset", "id: my.rule")
     )
+    header, day1, day2 = in_two(DEMO.read_bytes())
+    (tmp_path / "day1.pcap").write_bytes(header + day1)
+    (tmp_path / "day2.pcap.zst").write_bytes(zstandard.compress(header + day2))
     words = [str(DEMO) if word in CAPTURES else word for word in shlex.split(command)[1:]]
     if words[0] == "crosscheck":
         request.getfixturevalue("tshark")
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 0, result.stderr
     assert "warning:" not in result.stderr
+
+
+def in_two(raw):
+    """File header, and the records in two halves."""
+    at = 24
+    while at < len(raw) // 2:
+        at += 16 + int.from_bytes(raw[at + 8 : at + 12], "little")
+    return raw[:24], raw[24:at], raw[at:]
+
+
+def test_the_readme_has_the_table_of_formats():
+    shown = re.search(
+        r"^<!-- formats: begin -->\n(.*?)^<!-- formats: end -->$",
+        (REPO_ROOT / "README.md").read_text(),
+        re.MULTILINE | re.DOTALL,
+    )
+    assert shown
+    printed = CliRunner().invoke(main, ["docs", "formats"]).stdout
+    assert shown[1] == printed, "put what 'forensics docs formats' prints into README.md"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -30,6 +30,27 @@ def observations(form: str) -> None:
             click.echo(line)
 
 
+@docs.command()
+def formats() -> None:
+    """Print what can be opened, as Markdown: containers and compressions."""
+    for line in _formats():
+        click.echo(line)
+
+
+def _formats() -> Iterator[str]:
+    from forensics.capture.formats import COMPRESSIONS, CONTAINERS
+
+    yield "| file format | what it is | told by |"
+    yield "|---|---|---|"
+    for container in CONTAINERS:
+        yield f"| {container.name} | {container.what} | {container.recognised} |"
+    yield ""
+    yield "| compression | what of it | told by |"
+    yield "|---|---|---|"
+    for packed in COMPRESSIONS:
+        yield f"| {packed.name} | {packed.what} | {packed.recognised} |"
+
+
 def _type(column: Column) -> str:
     return str(column.dtype() if isinstance(column.dtype, type) else column.dtype)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from click.testing import CliRunner
 
+from forensics.capture.formats import COMPRESSIONS, CONTAINERS
 from forensics.cli import main
 from forensics.observations.dictionary import TABLES
 
@@ -11,6 +12,16 @@ def printed(form):
     assert result.exit_code == 0
     assert all(char == "\n" or char.isprintable() for char in result.output)
     return result.output.splitlines()
+
+
+def test_every_format_is_one_row_of_a_markdown_table():
+    result = CliRunner().invoke(main, ["docs", "formats"])
+    assert result.exit_code == 0
+    rows = [line for line in result.output.splitlines() if line.startswith("| ")]
+    assert all(row.count("|") == rows[0].count("|") for row in rows)
+    names = [row.split("|")[1].strip() for row in rows]
+    for known in (*CONTAINERS, *COMPRESSIONS):
+        assert known.name in names
 
 
 def test_every_column_is_one_line_of_text():
