@@ -23,6 +23,8 @@ ZSTD_WINDOW: Final = 128 << 20
 """The largest window that is unpacked; what ``zstd -d`` allows unless told otherwise."""
 _LARGEST_WINDOW: Final = 2 << 30
 """Of what the zstd command writes, with ``--long=31``."""
+_LZ4_REACH: Final = 1 << 16
+"""How far back an lz4 block may copy from, into the blocks before it."""
 _CHUNK: Final = 1 << 18
 _SKIPPABLE: Final = 0x184D2A50
 """Magic of frames to be skipped, whatever their last four bits (RFC 8878 section 3.1.2; lz4 has the same)."""
@@ -101,8 +103,11 @@ class _Unpacker:
     def _need(self, count: int) -> bytes:
         piece = self._take(count)
         if len(piece) < count:
-            raise _BrokenError(f"ends early, at stored byte {self._stored.position}")
+            raise self._early()
         return piece
+
+    def _early(self) -> _BrokenError:
+        return _BrokenError(f"ends early, at stored byte {self._stored.position}")
 
     def _skip(self, count: int) -> None:
         while count > 0:
@@ -194,12 +199,21 @@ class Lz4Bytes(_Unpacker):
         frame = lz4.frame.LZ4FrameDecompressor()
         yield self._unpack(frame, self.magic + header, largest)
         checked = 4 * (flags >> 4 & 1)
+        linked = not flags >> 5 & 1
+        window = b""
         while any(head := self._need(4)):
             (word,) = struct.unpack("<I", head)
             size = word & 0x7FFFFFFF
             if size > largest:
                 raise self._corrupt("impossible block")
-            yield self._unpack(frame, head + self._need(size + checked), largest)
+            block = self._take(size + checked)
+            if len(block) < size + checked:
+                yield block[:size] if word >> 31 else lz4_prefix(block[:size], window, largest)
+                raise self._early()
+            piece = self._unpack(frame, head + block, largest)
+            if linked:
+                window = (window[-_LZ4_REACH:] + piece)[-_LZ4_REACH:]
+            yield piece
         yield self._unpack(frame, head + self._need(4 * (flags >> 2 & 1)), largest)
 
     def _unpack(self, frame: Any, block: bytes, largest: int) -> bytes:  # noqa: ANN401 - the library has no types
@@ -209,3 +223,45 @@ class Lz4Bytes(_Unpacker):
         except RuntimeError as error:
             raise self._corrupt(str(error).rpartition(": ")[2]) from None
         return piece
+
+
+def lz4_prefix(block: bytes, window: bytes, most: int) -> bytes:
+    """What the beginning of an lz4 block unpacks to, where the file ends inside it: up to ``most`` bytes.
+
+    ``window`` is what was unpacked before. The lz4 command makes blocks of 4 MiB, too much to lose with the last one;
+    the library takes only whole blocks. The format: https://github.com/lz4/lz4/blob/dev/doc/lz4_Block_format.md
+    """
+    out = bytearray(window)
+    position, end = 0, len(block)
+
+    def length(nibble: int) -> int:
+        """A length that goes on in bytes of 255 where its four bits are full; -1 where the block ends first."""
+        nonlocal position
+        if nibble < 15:  # noqa: PLR2004 - four bits
+            return nibble
+        while position < end:
+            nibble += block[position]
+            position += 1
+            if block[position - 1] != 255:  # noqa: PLR2004 - a full byte
+                return nibble
+        return -1
+
+    while position < end and len(out) - len(window) < most:
+        token = block[position]
+        position += 1
+        literals = length(token >> 4)
+        if literals < 0:
+            break
+        out += block[position : position + literals]
+        position += literals
+        if position + 2 > end:
+            break
+        offset = block[position] | block[position + 1] << 8
+        position += 2
+        copied = length(token & 15) + 4
+        if copied < 4 or not 0 < offset <= len(out):  # noqa: PLR2004 - the shortest copy
+            break
+        copied = min(copied, most)
+        run = bytes(out[-offset:][:copied])
+        out += run * (copied // len(run)) + run[: copied % len(run)]
+    return bytes(out[len(window) : len(window) + most])

@@ -5,6 +5,7 @@ import hashlib
 import io
 import struct
 
+import lz4.block
 import lz4.frame
 import pytest
 import zstandard
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forensics.capture.source import Peeking
-from forensics.capture.unpack_blocks import Lz4Bytes, ZstdBytes
+from forensics.capture.unpack_blocks import Lz4Bytes, ZstdBytes, lz4_prefix
 from tests.capture.build import pcap
 from tests.capture.read import read_bytes
 from tests.capture.test_formats import Bytes
@@ -67,7 +68,7 @@ def test_every_cut_gives_the_blocks_before_it_and_says_so(name):
         assert len(seen) >= before
         before = len(seen)
         assert damage == f"{name.split('-')[0]} data ends early, at stored byte {cut}"
-    assert before > 100_000 or name == "lz4-linked-4mb"  # all is one block
+    assert before > 100_000
 
 
 @pytest.mark.parametrize("name", MAKE)
@@ -79,6 +80,41 @@ def test_changed_bytes_give_damage_or_other_bytes_at_any_size(name, at, value, p
     seen, damage = unpack(name, bytes(packed), piece)
     assert (seen, damage) == unpack(name, bytes(packed), 1 << 20)
     assert damage.isprintable()
+
+
+@pytest.mark.parametrize("size", [70, 3000, 200_000])
+@pytest.mark.parametrize("block_size", [lz4.frame.BLOCKSIZE_MAX64KB, lz4.frame.BLOCKSIZE_MAX4MB])
+def test_an_lz4_file_that_is_cut_gives_nearly_all_that_it_holds(size, block_size):
+    content = b"".join(hashlib.sha256(b"%d" % i).digest()[:5] * 2 for i in range(size))
+    packed = lz4.frame.compress(content, block_size=block_size)
+    for part in (0.3, 0.6, 0.99):
+        cut = int(len(packed) * part)
+        seen, damage = unpack("lz4", packed[:cut])
+        assert content.startswith(seen)
+        assert "ends early" in damage
+        # as much as half as many stored bytes give, at the least
+        assert len(seen) > len(content) * part / 2 - 40
+
+
+@settings(max_examples=150)
+@given(
+    content=st.lists(st.binary(max_size=40) | st.sampled_from([b"a" * 300, b"abcd" * 90]), max_size=12).map(
+        b"".join
+    ),
+    window=st.binary(max_size=70),
+    cut=st.integers(0, 400),
+)
+def test_a_cut_lz4_block_gives_the_beginning_of_what_the_library_makes_of_it(content, window, cut):
+    block = lz4.block.compress(window[:33] + content + window, store_size=False, dict=window)
+    whole = window[:33] + content + window
+    assert lz4_prefix(block, window, 1 << 20) == whole
+    assert whole.startswith(lz4_prefix(block[:cut], window, 1 << 20))
+    assert lz4_prefix(block, window, 17) == whole[:17]
+
+
+@given(block=st.binary(max_size=200), window=st.binary(max_size=20), most=st.integers(0, 5000))
+def test_any_bytes_as_an_lz4_block_are_bounded(block, window, most):
+    assert len(lz4_prefix(block, window, most)) <= most
 
 
 @pytest.mark.parametrize("name", ["zstd-checksum", "lz4-checksums"])
