@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 
 from tests.decode.build import ethernet, ipv4, ipv6, tcp, udp
 
@@ -10,106 +11,165 @@ ETHERNET = 1
 SEGMENT = ipv4(tcp(b"GET / HTTP/1.1\r\n\r\n", dport=80), 6)
 DATAGRAM = ipv4(udp(b"\x12\x34\x01\x00\x00\x01" + bytes(6) + b"\x01a\x00\x00\x01\x00\x01"), 17)
 SEGMENT6 = ipv6(tcp(b"hello"), 6)
-UNREACHABLE = ipv4(struct.pack(">BBHI", 3, 1, 0, 0) + SEGMENT[:28], 1)
-UNREACHABLE6 = ipv6(struct.pack(">BBHI", 1, 4, 0, 0) + SEGMENT6[:48], 58)
+UNREACHABLE = ipv4(struct.pack(">BBHI", 3, 1, 0, 0) + SEGMENT[:48], 1)
+UNREACHABLE6 = ipv6(struct.pack(">BBHI", 1, 4, 0, 0) + SEGMENT6[:60], 58)
+INNER6 = (SEGMENT6, UNREACHABLE6)
 INNER = (SEGMENT, DATAGRAM, SEGMENT6, UNREACHABLE, UNREACHABLE6)
 
-LLC_IP = bytes.fromhex("aaaa03000000 0800")
-WLAN = bytes.fromhex("08010000") + bytes(18) + bytes.fromhex("1000") + LLC_IP
-QOS_WLAN = bytes.fromhex("88020000") + bytes(18) + bytes.fromhex("1000 0000") + LLC_IP
+Wrap = Callable[[bytes], bytes]
+"""From the packet inside to what the tunnel carries."""
 
-LINKS: dict[int, tuple[bytes, ...]] = {
-    0: (bytes.fromhex("02000000"), bytes.fromhex("0000001e")),  # BSD loopback, both byte orders
-    1: (bytes(12) + b"\x08\x00", bytes(12) + b"\x86\xdd"),
-    9: (bytes.fromhex("ff030021"), bytes.fromhex("0021"), bytes.fromhex("21")),  # PPP (RFC 1662)
-    12: (b"",),
-    14: (b"",),
-    50: (bytes.fromhex("ff030021"), bytes.fromhex("0f000800")),
-    51: (bytes.fromhex("110000010040 0021"),),  # PPPoE session (RFC 2516)
-    101: (b"",),
-    104: (bytes.fromhex("0f000800"), bytes.fromhex("ff030021")),  # Cisco HDLC
-    105: (WLAN, QOS_WLAN),
-    107: (bytes.fromhex("18410300cc"),),  # frame relay (RFC 2427)
-    108: (bytes.fromhex("00000002"),),
-    113: (bytes.fromhex("000000010006") + bytes(8) + b"\x08\x00",),
-    119: (struct.pack("<II", 0x44, 144) + bytes(136) + WLAN,),  # Prism
-    127: (bytes.fromhex("00000800 00000000") + WLAN, bytes.fromhex("00000900 02000000 10") + QOS_WLAN),
-    163: (struct.pack(">II", 0x80211001, 64) + bytes(56) + WLAN,),  # AVS
-    192: (
-        struct.pack("<BBHI", 0, 0, 8, 105) + WLAN,
-        struct.pack("<BBHI", 0, 0, 8, 1) + bytes(12) + b"\x08\x00",
-    ),
-    204: (bytes.fromhex("00ff030021"),),
-    219: (bytes.fromhex("00064140"),),
-    228: (b"",),
-    229: (b"",),
+
+def before(head: str | bytes) -> Wrap:
+    """A header of fixed bytes."""
+    fixed = bytes.fromhex(head) if isinstance(head, str) else head
+    return lambda inner: fixed + inner
+
+
+def typed(four: str, six: str, behind: bytes = b"") -> Wrap:
+    """A header that says which version of IP follows; ``behind`` stands between."""
+    return lambda inner: bytes.fromhex(six if inner[0] >> 4 == 6 else four) + behind + inner
+
+
+def measured(head: str, at: int, options: str = "") -> Wrap:
+    """A header with the 16-bit length of all that follows at byte ``at``, options counted."""
+
+    def wrap(inner: bytes) -> bytes:
+        fixed, rest = bytes.fromhex(head), bytes.fromhex(options) + inner
+        return fixed[:at] + struct.pack(">H", len(rest)) + fixed[at + 2 :] + rest
+
+    return wrap
+
+
+def counted_whole(head: str, at: int) -> Wrap:
+    """A header with the 16-bit length of itself and all that follows at byte ``at``."""
+
+    def wrap(inner: bytes) -> bytes:
+        fixed = bytes.fromhex(head)
+        return fixed[:at] + struct.pack(">H", len(fixed) + len(inner)) + fixed[at + 2 :] + inner
+
+    return wrap
+
+
+def bridged(head: str) -> Wrap:
+    """An Ethernet frame behind a header."""
+    ends = bytes.fromhex("001b21aabbcc001b21ddeeff")
+    return lambda inner: (
+        bytes.fromhex(head) + ends + (b"\x86\xdd" if inner[0] >> 4 == 6 else b"\x08\x00") + inner
+    )
+
+
+def linked(ethertype: int, wrap: Wrap) -> Wrap:
+    """The same in an Ethernet frame of its own."""
+    return lambda inner: ethernet(wrap(inner), ethertype)
+
+
+WLAN = "08010000" + "00" * 18 + "1000" + "aaaa03000000"
+QOS_WLAN = "88020000" + "00" * 18 + "1000" + "0000" + "aaaa03000000"
+
+
+def ethertyped(head: str) -> Wrap:
+    """A header that ends with an EtherType."""
+    return typed(head + "0800", head + "86dd")
+
+
+LINKS: dict[int, tuple[Wrap, ...]] = {
+    0: (typed("02000000", "1e000000"), typed("00000002", "0000001c")),  # BSD loopback, both byte orders
+    1: (ethertyped("00" * 12),),
+    9: (typed("ff030021", "ff030057"), typed("0021", "0057"), typed("21", "57")),  # PPP (RFC 1661, 1662)
+    12: (before(b""),),
+    14: (before(b""),),
+    50: (typed("ff030021", "ff030057"), ethertyped("0f00")),
+    51: (lambda inner: measured("110000010000", 4)(typed("0021", "0057")(inner)),),  # PPPoE (RFC 2516)
+    101: (before(b""),),
+    104: (ethertyped("0f00"),),  # Cisco HDLC
+    105: (ethertyped(WLAN), ethertyped(QOS_WLAN)),
+    108: (typed("00000002", "0000001c"),),
+    113: (ethertyped("000000010006" + "00" * 8),),
+    119: (ethertyped("44000000" + "90000000" + "00" * 136 + WLAN),),  # Prism
+    127: (ethertyped("0000080000000000" + WLAN), ethertyped("000009000200000010" + QOS_WLAN)),  # radiotap
+    163: (ethertyped("80211001" + "00000040" + "00" * 56 + WLAN),),  # AVS
+    192: (ethertyped("00000800" + "69000000" + WLAN), ethertyped("00000800" + "01000000" + "00" * 12)),  # PPI
+    204: (typed("00ff030021", "01ff030057"),),
+    228: (before(b""),),
+    229: (before(b""),),
     239: (
-        bytes.fromhex("02000000") + struct.pack("<HH", 4 + len(SEGMENT), 9),
-    ),  # NFLOG: the payload attribute
-    276: (bytes.fromhex("0800 0000 00000002 0001 00 06") + bytes(8),),
+        lambda inner: typed("02000000", "0a000000", struct.pack("<HH", 4 + len(inner), 9))(inner),
+    ),  # NFLOG
+    276: (
+        lambda inner: ethertyped("")(inner)[:2] + bytes.fromhex("0000000000020001 00 06") + bytes(8) + inner,
+    ),
 }
-"""LINKTYPE_ value → headers before an IP packet (https://www.tcpdump.org/linktypes.html)."""
+"""LINKTYPE_ value → what stands before an IP packet (https://www.tcpdump.org/linktypes.html)."""
 
-BRIDGED = ethernet(b"")
-GRE_IP = bytes.fromhex("00000800")
-TUNNELS: dict[str, tuple[bytes, ...]] = {
+
+def link_seeds(linktype: int) -> list[bytes]:
+    """Frames with something in them."""
+    inside = {228: (SEGMENT, DATAGRAM, UNREACHABLE), 229: INNER6}.get(linktype, INNER)
+    return [wrap(inner) for wrap in LINKS[linktype] for inner in inside]
+
+
+TUNNELS: dict[str, tuple[Wrap, ...]] = {
     "vlan": (
-        ethernet(bytes.fromhex("00650800"), 0x8100),
-        ethernet(bytes.fromhex("0065810000660800"), 0x88A8),
+        linked(0x8100, typed("00650800", "006586dd")),
+        linked(0x88A8, typed("0065810000660800", "00658100006686dd")),
     ),
     "mpls": (
-        ethernet(bytes.fromhex("00064140"), 0x8847),
-        ethernet(bytes.fromhex("0006404000065140"), 0x8847),
+        linked(0x8847, before("00064140")),
+        linked(0x8847, before("0006404000065140")),
+        linked(0x8847, bridged("00065140 00000000")),  # a pseudowire with its control word (RFC 4448)
     ),
-    "pppoe": (ethernet(bytes.fromhex("11000001 0040 0021"), 0x8864),),
+    "pppoe": (
+        # The length counts the two bytes of the PPP protocol (RFC 2516).
+        linked(0x8864, lambda inner: measured("110000010000", 4)(typed("0021", "0057")(inner))),
+    ),
     "gre": (
-        GRE_IP,
-        bytes.fromhex("b0000800 00000000 00000001 00000002"),
-        bytes.fromhex("3081880b 0030 0001 00000005"),
+        typed("00000800", "000086dd"),
+        typed("b0000800 00000000 00000001 00000002", "b00086dd 00000000 00000001 00000002"),
+        # PPTP (RFC 2637): key is the payload's length and the call, then a sequence number
+        lambda inner: struct.pack(">HHHHI", 0x3001, 0x880B, len(inner) + 4, 1, 5) + before("ff030021")(inner),
     ),
     "erspan": (
-        bytes.fromhex("100088be 00000001 1000000100000000") + BRIDGED,
-        bytes.fromhex("100022eb 00000001 200000010000000000000000") + BRIDGED,
+        bridged("100088be 00000001 1000000100000000"),
+        bridged("100022eb 00000001 200000010000000000000000"),
     ),
-    "ipip": (b"",),
-    "sixinfour": (b"",),
-    "teredo": (b"", bytes.fromhex("00000000 0000 010f aabb c0000201"), bytes.fromhex("00010000") + bytes(9)),
-    "vxlan": (bytes.fromhex("08000000 00007b00") + BRIDGED,),
+    "ipip": (before(b""),),
+    "sixinfour": (before(b""),),
+    "teredo": (
+        before(b""),
+        before("0000 1234 3ffffdfd"),
+        before("0001 0000 0000000000000000 00"),
+    ),
+    "vxlan": (bridged("08000000 00007b00"),),
     "geneve": (
-        bytes.fromhex("00006558 00000a00") + BRIDGED,
-        bytes.fromhex("02000800 00000a00 01020101 00000000"),
+        bridged("00006558 00000a00"),
+        typed("02000800 00000a00 01020101 00000000", "020086dd 00000a00 01020101 00000000"),
     ),
     "gtp": (
-        bytes.fromhex("30ff0048 00000001"),
-        bytes.fromhex("34ff0050 00000001 000000c0 01000000"),
-        bytes.fromhex("32ff004c 00000001 00010000"),
+        measured("30ff0000 00000001", 2),
+        measured("34ff0000 00000001", 2, "000000 85 01 1009 00"),
+        measured("32ff0000 00000001", 2, "00010000"),
     ),
     "l2tp": (
-        bytes.fromhex("0002 0001 0001 ff03 0021"),
-        bytes.fromhex("4202 0050 0001 0001 0000 0021"),
-        bytes.fromhex("00000001 00000000") + BRIDGED,
+        typed("0002 0001 0001 ff03 0021", "0002 0001 0001 ff03 0057"),
+        counted_whole("4002 0000 0001 0001 ff03 0021", 2),
     ),
-    "ipv6-options": (b"",),
-    "icmp": (b"",),
+    "ipv6-options": (before(b""),),
+    "icmp": (before(b""),),
 }
-"""Kind → headers between the one that announces the tunnel and the packet inside."""
+"""Kind → what stands between the header that announces the tunnel and the packet inside."""
+OVER_IP = {"gre": (47,), "erspan": (47,), "ipip": (4, 94), "sixinfour": (41,), "icmp": (1,)}
+OVER_UDP = {"teredo": (3544,), "vxlan": (4789, 8472), "geneve": (6081,), "gtp": (2152, 3386), "l2tp": (1701,)}
 
 
 def outer(kind: str, raw: bytes) -> list[bytes]:
     """Ethernet frames in which ``raw`` is what a tunnel of that kind carries."""
-    over_ip = {"gre": (47,), "erspan": (47,), "ipip": (4, 94), "sixinfour": (41,), "icmp": (1,)}
-    over_udp = {
-        "teredo": (3544,),
-        "vxlan": (4789, 8472),
-        "geneve": (6081,),
-        "gtp": (2152, 3386),
-        "l2tp": (1701,),
-    }
-    if kind in over_ip:
-        return [ethernet(ipv4(raw, proto)) for proto in over_ip[kind]]
-    if kind in over_udp:
-        frames = [ethernet(ipv4(udp(raw, dport=port), 17)) for port in over_udp[kind]]
-        return [*frames, ethernet(ipv4(udp(raw, sport=over_udp[kind][0], dport=40000), 17))]
+    if kind in OVER_IP:
+        return [ethernet(ipv4(raw, proto)) for proto in OVER_IP[kind]]
+    if kind in OVER_UDP:
+        ports = OVER_UDP[kind]
+        frames = [ethernet(ipv4(udp(raw, sport=50_000, dport=port), 17)) for port in ports]
+        return [*frames, ethernet(ipv4(udp(raw, sport=ports[0], dport=40000), 17))]
     if kind == "ipv6-options":
         first = raw[0] if raw else 59
         return [ethernet(ipv6(raw[1:], first), 0x86DD)]
@@ -120,21 +180,23 @@ def tunnel_seeds(kind: str) -> list[bytes]:
     """What a tunnel of that kind really carries, once and inside itself."""
     if kind == "ipv6-options":
         rest = tcp(b"x", dport=80)
-        hop = struct.pack(">BB", 6, 0) + bytes(6)
+        hop = bytes([6, 0, 1, 4]) + bytes(4)
         fragment = struct.pack(">BBHI", 6, 0, 1, 7)
         return [
             b"\x00" + hop + rest,
             b"\x2c" + fragment + rest,
-            b"\x3c" + struct.pack(">BB", 43, 0) + bytes(6) + hop + rest,
+            b"\x3c" + bytes([0, 0, 1, 4]) + bytes(4) + hop + rest,
             b"\x33" + struct.pack(">BBHII", 6, 4, 0, 1, 2) + bytes(12) + rest,
         ]
     if kind == "icmp":
-        return [UNREACHABLE[20:], UNREACHABLE6[40:]]
-    seeds = [head + inner for head in TUNNELS[kind] for inner in INNER]
-    for head in TUNNELS[kind]:
-        nested = head + SEGMENT
+        # RFC 792 asks for 8 bytes of the transport header, RFC 1812 for more.
+        return [UNREACHABLE[20:], UNREACHABLE[20:56], UNREACHABLE[20:46]]
+    inside = {"ipip": INNER[:2], "sixinfour": INNER6, "teredo": INNER6}.get(kind, INNER)
+    seeds = [wrap(inner) for wrap in TUNNELS[kind] for inner in inside]
+    for wrap in TUNNELS[kind]:
+        nested = wrap(inside[0])
         for _ in range(12):
-            nested = head + outer(kind, nested)[0][14:]
+            nested = wrap(outer(kind, nested)[0][14:])
         seeds.append(nested)
     return seeds
 

@@ -24,6 +24,7 @@ from tests.fuzz.frames import (
     TUNNELS,
     fragment_seeds,
     fragments,
+    link_seeds,
     outer,
     tunnel_seeds,
 )
@@ -66,7 +67,7 @@ def link_target(linktype: int) -> Target:
         check_frames(unframed(raw), linktype)
 
     def seeds() -> list[bytes]:
-        packets = [head + inner for head in LINKS[linktype] for inner in INNER]
+        packets = link_seeds(linktype)
         packets += phone_packets() if linktype == ETHERNET else []
         return [framed(packets), *(framed([packet]) for packet in packets)]
 
@@ -84,7 +85,7 @@ def tunnel_target(kind: str) -> Target:
 
 def packets_for_files() -> list[bytes]:
     """Ethernet frames with something in them."""
-    return [LINKS[ETHERNET][0] + inner for inner in INNER]
+    return link_seeds(ETHERNET)
 
 
 def pcap_seeds() -> list[bytes]:
