@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pcaps.generate.dns import Query, lookup
+from pcaps.generate.names import HONEST, POOL
 from pcaps.generate.resets import MEDIA, RULE, forged_reset
 from pcaps.generate.tcp import SERVER, Tcp, visit
 from pcaps.generate.world import Flow, Host, World
@@ -50,6 +51,27 @@ def proxied(w: World) -> None:
     w.expect.notes["proxied"] = True
 
 
+def proxied_dns(w: World) -> None:
+    """A name's answer is not the proxy's work: it is judged as in any capture."""
+    w.story(
+        """PCAPdroid without root, as phone-trailer-proxied; twitter.com is answered with 31.13.95.17, an address of
+        Facebook's that forgers use. The headers are the app's own, the answer is not.""",
+        "dns-pool-twitter-facebook-range",
+    )
+    w.client = Host("10.215.173.1", 64, "random")
+    w.resolver = Host("10.215.173.2", 64, "zero")
+    flows: list[Flow] = [
+        lookup(w, 0.1 + number, name, [address]) for number, (name, address) in enumerate(HONEST)
+    ]
+    query = Query(w, 5.0, "twitter.com")
+    query.answer(5.009, ["31.13.95.17"])
+    flows += [query, visit(w, 6.0, "www.python.org", w.host(HONEST[1][1], 64, "zero"))]
+    _owned(w, flows)
+    frames = {"query": query.queries, "forged_response": query.responses}
+    w.finding(POOL, "dns-injection", "observed", [query], frames, app="twitter", target="twitter.com")
+    w.expect.notes["proxied"] = True
+
+
 def rooted(w: World) -> None:
     """The same attempts with the headers of the wire."""
     w.story(
@@ -84,6 +106,7 @@ def _case(container: str, story: Callable[[World], None]) -> Callable[[World], N
 
 CASES: dict[str, Callable[[World], None]] = {
     "phone-trailer-proxied": _case("pcapdroid-trailer", proxied),
+    "phone-trailer-proxied-dns": _case("pcapdroid-trailer", proxied_dns),
     "phone-trailer-root": _case("pcapdroid-trailer", rooted),
     "phone-pcapng-proxied": _case("pcapdroid-pcapng", proxied),
     "phone-pcapng-root": _case("pcapdroid-pcapng-root", rooted),
