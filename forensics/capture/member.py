@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from forensics.capture.windows import Windows
 
+_LEAST: Final = 1 << 16
 _LATEST: Final = int(np.iinfo(np.int64).max)
 
 
@@ -97,6 +98,8 @@ class Member:
             self.notes.damage = str(error).removeprefix(f"{self.path}: ")
             return
         self.notes = self._reader.notes
+        if self.size is not None and "+" not in self.notes.file_type:
+            batch_bytes = min(batch_bytes, max(self.size, _LEAST))  # no room for more than there is
         self._reader.start(batch_bytes)
 
     def refill(self) -> bool:

@@ -156,15 +156,11 @@ class SeveralReader:
                     f"more than {MOST_OPEN} of the files overlap in time: merge them with mergecap first"
                 )
             member = self._pending.pop(0)
-            self._start(member)
+            # The more are open, the smaller their windows: all of them together take twice the first.
+            member.start(max(self._batch_bytes >> len(self._active), min(self._batch_bytes, _SMALLEST)))
             self._together.begin(member)
             self._active.append(member)
             self._refill()
-
-    def _start(self, member: Member) -> None:
-        # The more are open, the smaller their windows: all of them together take twice the first.
-        size = max(self._batch_bytes >> len(self._active), min(self._batch_bytes, _SMALLEST))
-        member.start(size)
 
     def _refill(self) -> None:
         """Have rows at hand of every active file, and let go of those that have none left."""
@@ -178,7 +174,7 @@ class SeveralReader:
                 self._closing.pop(0).close()
         if self._pending and all(member.all_read for member in self._active):
             # Nothing is left to read for those at work: read ahead for the one that comes after them.
-            self._start(self._pending[0])
+            self._pending[0].start(self._batch_bytes)
 
     def _emit(self, parts: list[Part]) -> Iterator[Batch]:
         """The rows of all parts in order, in batches, and the notes that go with them."""

@@ -61,5 +61,9 @@ class Windows:
 
     def _keep(self, window: npt.NDArray[np.uint8]) -> None:
         self._retired.discard(id(window))
-        if len(self._spare) < SPARE and all(window is not other for other in self._spare):
-            self._spare.append(window)
+        if any(window is other for other in self._spare):
+            return
+        self._spare.append(window)
+        if len(self._spare) > SPARE:
+            # Readers that share this may have windows of several sizes: the last one used is asked for next.
+            self._spare.pop(0)
