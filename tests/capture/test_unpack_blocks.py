@@ -4,6 +4,8 @@ import gzip
 import hashlib
 import io
 import struct
+import subprocess
+import sys
 
 import lz4.block
 import lz4.frame
@@ -200,3 +202,9 @@ def test_packets_before_corrupt_data_are_the_same_at_any_batch_size(tmp_path, na
     assert len(packets) > 500
     assert [packet[4] for packet in packets[:500]] == bodies[: min(500, len(packets))]
     assert packets == read_bytes(tmp_path, bad)[0]
+
+
+def test_the_libraries_are_loaded_only_for_what_needs_them():
+    code = "import sys, forensics.capture; print(*({'zstandard', 'lz4', 'polars'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
