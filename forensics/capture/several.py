@@ -55,6 +55,7 @@ class SeveralReader:
         self._pending: list[Member] = []
         self._members: list[Member] = []
         self._ended = False
+        self._behind = 0  # stored bytes of the files that are read
         try:
             self._look(paths)
         except BaseException:
@@ -77,7 +78,7 @@ class SeveralReader:
     @property
     def stored_position(self) -> int:
         """Bytes of the stored files that have been read so far."""
-        return sum(member.position for member in self._members)
+        return self._behind + sum(member.position for member in (*self._active, *self._pending[:1]))
 
     def __enter__(self) -> Self:
         return self
@@ -111,6 +112,7 @@ class SeveralReader:
 
     def _look(self, paths: Sequence[str | os.PathLike[str]]) -> None:
         """Open every file once, to see that it is a capture and when it begins."""
+        streams = 0
         given: set[str] = set()
         known: dict[tuple[int, int], str] = {}
         for index, path in enumerate(paths):
@@ -124,7 +126,8 @@ class SeveralReader:
                 other = known.setdefault(member.identity, member.path)
                 if other is not member.path:
                     raise CaptureError(f"{member.path}: is the same file as {other}: name every file once")
-            if sum(opened.kept for opened in self._members) > MOST_OPEN:
+            streams += member.kept
+            if streams > MOST_OPEN:
                 raise CaptureError(f"more than {MOST_OPEN} streams at once: write them to files first")
         self._pending = sorted(self._members, key=attrgetter("first"))
 
@@ -168,6 +171,7 @@ class SeveralReader:
             if member.refill():
                 continue
             self._active.remove(member)
+            self._behind += member.position
             self._closing.append(member)
             self._together.end(member)
             if len(self._closing) > _CLOSING:
