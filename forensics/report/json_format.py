@@ -8,10 +8,14 @@ from importlib import resources
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from forensics import __version__
+from forensics.report.owners import phone_apps
 from forensics.report.times import rfc3339
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from forensics.analysis import Analysis
+    from forensics.report.owners import PhoneApp
     from forensics.signatures.model import Finding
     from forensics.verdicts.model import Limit
 
@@ -28,7 +32,7 @@ def report_schema() -> dict[str, Any]:
 def json_report(analysis: Analysis) -> dict[str, Any]:
     """The report as plain dicts, lists, texts, numbers and None; NaN and infinity become None."""
     notes = analysis.notes
-    owners = _owners(analysis)
+    owners = phone_apps(analysis) if analysis.findings else {}
     report = {
         "schema": SCHEMA,
         "tool": {
@@ -99,18 +103,7 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - any JSON-like value
     return str(value)
 
 
-def _owners(analysis: Analysis) -> dict[tuple[str, int], dict[str, Any]]:
-    """Transport and stream number of each flow whose phone app the capture tells."""
-    if not analysis.findings:
-        return {}
-    flows = analysis.tables["flow"].select("proto", "stream", "phone_uid", "phone_app")
-    return {
-        (proto, stream): {"uid": uid, "name": name}
-        for proto, stream, uid, name in flows.filter(flows["phone_uid"].is_not_null()).iter_rows()
-    }
-
-
-def _finding(finding: Finding, owners: dict[tuple[str, int], dict[str, Any]]) -> dict[str, Any]:
+def _finding(finding: Finding, owners: Mapping[tuple[str, int], PhoneApp]) -> dict[str, Any]:
     return {
         "id": finding.id,
         "signature": finding.signature,
@@ -130,7 +123,7 @@ def _finding(finding: Finding, owners: dict[tuple[str, int], dict[str, Any]]) ->
                 "server": subject.server,
                 "server_port": subject.server_port,
                 **(
-                    {"phone_app": owners[subject.proto, subject.stream]}
+                    {"phone_app": owners[subject.proto, subject.stream]._asdict()}
                     if (subject.proto, subject.stream) in owners
                     else {}
                 ),

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from forensics import __version__
+from forensics.report.owners import owners_of, phone_apps
 from forensics.report.printable import clipped
 from forensics.report.scope import closed_gates, looked_at, unapplied, untested_benign
 from forensics.report.times import to_the_ms
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from forensics.analysis import Analysis
+    from forensics.report.owners import PhoneApp
     from forensics.signatures.model import Evidence, Finding
 
 _STATUS_STYLE: Final = {
@@ -48,8 +50,9 @@ def text_report(analysis: Analysis, console: Console) -> None:
     _verdicts(analysis, out)
     if analysis.findings:
         out.heading("Findings")
+        owners = phone_apps(analysis)
         for finding in analysis.findings:
-            _finding(finding, out)
+            _finding(finding, owners_of(finding, owners), out)
     _limits(analysis, out)
     _scope(analysis, out)
 
@@ -157,7 +160,7 @@ def _verdicts(analysis: Analysis, out: _Writer) -> None:
         out.put(Text(f"Looked for: {known}. What no signature describes was not looked for."))
 
 
-def _finding(finding: Finding, out: _Writer) -> None:
+def _finding(finding: Finding, owners: Sequence[PhoneApp], out: _Writer) -> None:
     out.blank()
     head = _grid(None, None)
     head.add_row(
@@ -175,6 +178,8 @@ def _finding(finding: Finding, out: _Writer) -> None:
         target.append(clipped(f" ({finding.app}{' ' + finding.feature if finding.feature else ''})", _LONG))
     facts.add_row("Target", target)
     facts.add_row("Connections" if len(finding.subjects) != 1 else "Connection", _subjects(finding))
+    if owners:
+        facts.add_row("Phone app", _owners(owners))
     out.put(facts, indent=4)
     _evidence(finding.evidence, out)
     _benign(finding, out)
@@ -207,6 +212,15 @@ def _subjects(finding: Finding) -> Text:
     if more > 0:
         lines.append(f"and {more:,} more")
     return Text("\n".join(lines), overflow="fold")
+
+
+def _owners(owners: Sequence[PhoneApp]) -> Text:
+    words = [
+        clipped(f"UID {app.uid}" if app.name is None else f"{app.name} (UID {app.uid})", 80)
+        for app in owners[:_CONNECTIONS]
+    ]
+    more = len(owners) - _CONNECTIONS
+    return Text(", ".join(words) + (f" and {more:,} more" if more > 0 else ""), overflow="fold")
 
 
 def _end(address: str, port: int) -> str:
