@@ -312,3 +312,19 @@ def test_every_kind_of_note_is_known():
         "hardware", "os", "application", "names", "names_total", "secrets", "secrets_bytes", "phone_apps",
         "proxied", "files", "lost_between_packets",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_mergecap_agrees_on_real_captures(tmp_path, tshark, shared_captures, seed):
+    folders = [path for path in sorted(shared_captures.iterdir()) if path.name not in {"malformed", "truth"}]
+    files = [
+        path
+        for folder in folders
+        for path in sorted(folder.rglob("*"))
+        if path.suffix in {".pcap", ".pcapng"} and path.stat().st_size < 2_000_000
+    ]
+    some = [str(path) for path in random.Random(seed).sample(files, 4)]  # noqa: S311 - no secret
+    target = tmp_path / "merged.pcapng"
+    mergecap = str(Path(tshark).with_name("mergecap"))
+    subprocess.run([mergecap, "-w", str(target), *some], check=True, capture_output=True)
+    assert read(some)[0] == read(target)[0]
