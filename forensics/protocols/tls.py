@@ -189,7 +189,7 @@ def parse_client_hello(data: bytes) -> ClientHello | None:
         records += 1
         if len(body) < need and len(fragment) < max(size, 1):
             return None
-        at += _HEADER + size
+        at += _HEADER + len(fragment)  # of a record cut short by the end of the data, what is there
     # what the last record holds beyond the hello is not part of it
     return _client_hello(bytes(body[_MESSAGE_HEADER:need]), at - (len(body) - need), records)
 

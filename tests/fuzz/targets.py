@@ -29,6 +29,7 @@ from tests.fuzz.frames import (
     tunnel_seeds,
 )
 from tests.fuzz.invariants import check_file, check_frames, check_sentence
+from tests.fuzz.messages import MESSAGES
 
 ETHERNET = 1
 SMALL = 12_000
@@ -244,6 +245,7 @@ TARGETS: dict[str, Target] = {
     **{f"link-{linktype}": link_target(linktype) for linktype in LINKS},
     **{f"tunnel-{kind}": tunnel_target(kind) for kind in TUNNELS},
     "fragments": Target(lambda raw: check_frames(fragments(raw), ETHERNET), fragment_seeds),
+    **{name: Target(run, load) for name, (run, load) in MESSAGES.items()},
     "analyze": Target(check_analysis, analysis_seeds, examples=8),
 }
 """By name."""

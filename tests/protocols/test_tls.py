@@ -106,6 +106,15 @@ def test_length_leaves_out_what_follows_in_the_same_record():
     assert found.length == len(stream) - 4
 
 
+def test_length_is_the_same_before_the_record_of_a_whole_hello_has_ended():
+    message = hello(server_name(b"a.example"))
+    stream = records(message + b"\x14\0\0\0")
+    for missing in range(5):
+        found = parse_client_hello(stream[: len(stream) - missing])
+        assert found
+        assert found.length == 5 + len(message)
+
+
 @pytest.mark.parametrize(
     ("raw", "shown"),
     [
