@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import struct
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import dpkt
 from rich.console import Console
 
 from forensics.analysis import Analysis, analyze_capture
@@ -236,6 +238,23 @@ def analysis_seeds() -> list[bytes]:
     return [path.read_bytes() for path in chosen] + from_disk("pcap")
 
 
+def check_packets(raw: bytes) -> None:
+    """The same for frames in a file that is whole: what is broken is inside the packets."""
+    packets = [(1_700_000_000, 50_000 * number, data) for number, data in enumerate(unframed(raw)[:200])]
+    check_analysis(build.pcap([(at + micro // 10**6, micro % 10**6, data) for at, micro, data in packets]))
+
+
+def packet_seeds() -> list[bytes]:
+    """The first packets of every case of the corpus that is a pcap of Ethernet frames."""
+    seeds = []
+    for path in sorted((REPO_ROOT / "pcaps").glob("*/capture.pcap")):
+        with path.open("rb") as file:
+            reader = dpkt.pcap.Reader(file)
+            if reader.datalink() == ETHERNET:
+                seeds.append(framed([data[:2_047] for _, data in itertools.islice(reader, 100)]))
+    return seeds
+
+
 TARGETS: dict[str, Target] = {
     "pcap": Target(check_file, pcap_seeds),
     "pcapng": Target(check_file, pcapng_seeds),
@@ -246,6 +265,7 @@ TARGETS: dict[str, Target] = {
     **{f"tunnel-{kind}": tunnel_target(kind) for kind in TUNNELS},
     "fragments": Target(lambda raw: check_frames(fragments(raw), ETHERNET), fragment_seeds),
     **{name: Target(run, load) for name, (run, load) in MESSAGES.items()},
+    "analyze-packets": Target(check_packets, packet_seeds, examples=8),
     "analyze": Target(check_analysis, analysis_seeds, examples=8),
 }
 """By name."""

@@ -23,7 +23,7 @@ CHANGES = st.lists(
 @pytest.mark.parametrize("name", TARGETS)
 def test_valid_input(name):
     target = TARGETS[name]
-    for seed in target.seeds()[: 6 if name == "analyze" else 40]:
+    for seed in target.seeds()[: 6 if name.startswith("analyze") else 40]:
         target.run(seed)
 
 
