@@ -259,10 +259,9 @@ class PcapngFormat:
         words = gather_rows(found.data, starts, _HEADER_WIDTH).view(self._order + "u4").astype(np.int64)
         begin = starts + _DATA_START[ENHANCED_PACKET] + (words[:, 5] + 3 & ~3)
         options = PacketOptions(found.data, begin, starts + words[:, 1] - 4, self._order)
-        if len(found.optioned) == len(found.records):
-            rows = np.arange(len(found.records) - len(starts), len(found.records))
-        else:
-            rows = np.searchsorted(np.array(found.records, dtype=np.int64), starts)
+        # Only records from the first of these packets on: a file with many blocks between packets asks often.
+        first = bisect_left(found.records, int(starts[0]))
+        rows = first + np.searchsorted(np.array(found.records[first:], dtype=np.int64), starts)
         found.options.append((rows[: options.bad], options))
         self._blocks.packets(options, rows + (self._notes.packets + 1))
         if options.bad < len(starts):
@@ -318,6 +317,8 @@ class PcapngFormat:
 
     def _said(self, found: _Found) -> tuple[npt.NDArray[np.int8] | None, npt.NDArray[np.int32] | None]:
         """Direction and UID of all records; None where no options say."""
+        if not found.options:
+            return None, None
         direction = np.zeros(len(found.records), dtype=np.int8)
         uid = np.full(len(found.records), -1, dtype=np.int32)
         for rows, options in found.options:
