@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from forensics import analysis
 from forensics.cli import main
+from forensics.data import signature_root
 from forensics.report.json_format import json_report
 from tests.corpus.cases import CASES
 
@@ -78,3 +82,22 @@ def test_the_json_report_names_the_apps(case):
 def test_rules_on_names_alone_still_speak():
     speaking = {one["signature"] for case in PROXIED for one in case.expect["findings"]}
     assert speaking == {"dns.poison.known-pool"}
+
+
+HEADER_COLUMNS = re.compile(
+    r"\b(\w*ttl\w*|\w*ipid\w*|rst_\w+|\w+_rst\w*|syn_\w+|\w*acked\w*|\w*retransmissions?\w*|loss_\w+|zero_windows\w*)\b"
+)
+RULES = [
+    yaml.safe_load(path.read_text("utf-8"))
+    for path in sorted((signature_root() / "interference").rglob("*.yaml"))
+]
+
+
+@pytest.mark.parametrize(
+    "rule", [rule for rule in RULES if rule["on"] != "dns"], ids=lambda rule: str(rule["id"])
+)
+def test_rules_that_use_headers_need_genuine_ones(rule):
+    conditions = [rule["when"], rule["has_data"]]
+    conditions += [part.get("when", "") for part in [*rule["evidence"], *rule.get("benign", [])]]
+    if any(HEADER_COLUMNS.search(text) for text in conditions):
+        assert "genuine_headers" in rule["requires"]
