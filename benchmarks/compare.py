@@ -12,6 +12,7 @@ this command: on a shared machine, figures of two runs do not compare.
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import statistics
 import sys
@@ -158,10 +159,12 @@ def table(ran: list[Program], capture: Path, rounds: int) -> str:
             program.does,
         ]
         lines.append(f"| {' | '.join(cells)} |")
-    versions = (first_line(program.version) for program in ran)
+    lines_said = {program.name: first_line(program.version) for program in ran}
+    numbers = {name: re.search(r"\d+(\.\d+)+", said) for name, said in lines_said.items()}
+    versions = [f"{name.split()[0]} {number[0]}" for name, number in numbers.items() if number]
     lines += [
         "",
-        f"Versions: {'; '.join(version for version in versions if version)}.",
+        f"Versions: {', '.join(versions)}.",
         "",
         (
             "MB/s, CPU and ratio are those of the median. CPU: user and system time of the program and the processes "
