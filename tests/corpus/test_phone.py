@@ -87,6 +87,7 @@ def test_rules_on_names_alone_still_speak():
 HEADER_COLUMNS = re.compile(
     r"\b(\w*ttl\w*|\w*ipid\w*|rst_\w+|\w+_rst\w*|syn_\w+|\w*acked\w*|\w*retransmissions?\w*|loss_\w+|zero_windows\w*)\b"
 )
+# YAML 1.1 reads the key ``on`` as a truth value.
 RULES = [
     yaml.safe_load(path.read_text("utf-8"))
     for path in sorted((signature_root() / "interference").rglob("*.yaml"))
@@ -94,7 +95,7 @@ RULES = [
 
 
 @pytest.mark.parametrize(
-    "rule", [rule for rule in RULES if rule["on"] != "dns"], ids=lambda rule: str(rule["id"])
+    "rule", [rule for rule in RULES if rule[True] != "dns"], ids=lambda rule: str(rule["id"])
 )
 def test_rules_that_use_headers_need_genuine_ones(rule):
     conditions = [rule["when"], rule["has_data"]]
