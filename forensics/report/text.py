@@ -310,6 +310,8 @@ def _limits(analysis: Analysis, out: _Writer) -> None:
 def _scope(analysis: Analysis, out: _Writer) -> None:
     notes = analysis.notes
     lines = [*closed_gates(analysis), *unapplied(analysis), *untested_benign(analysis)]
+    if notes.proxied:
+        lines.insert(0, f"{notes.proxied}.")
     if notes.truncated_packets:
         lines.append(
             f"{_number(notes.truncated_packets, 'packet')} cut short by the capture's snapshot length."
