@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 VPN_ADDRESSES: Final = frozenset({"10.215.173.1", "fd00:2:fd00:1:fd00:1:fd00:1"})
 """Addresses of the phone inside PCAPdroid's VPN, as AddressBook.text writes them."""
 PROXIED: Final = (
-    "PCAPdroid made this capture without root: its VPN service (phone address 10.215.173.1 or "
+    "PCAPdroid, or an app built on it, captured this without root: its VPN service (phone address 10.215.173.1 or "
     "fd00:2:fd00:1:fd00:1:fd00:1) answers in the servers' place and writes the TCP/IP headers itself"
 )
 MAX_APPS: Final = 10_000

@@ -62,7 +62,7 @@ def test_the_text_report_says_why(case):
     done = CliRunner().invoke(main, ["analyze", str(case.capture)])
     said = " ".join(done.output.split())
     assert "packet headers were rebuilt by the capturing app, not taken from the wire" in said
-    assert "PCAPdroid made this capture without root" in said
+    assert "PCAPdroid, or an app built on it, captured this without root" in said
     assert "tls.sni.reset could not judge 4 of its 4 candidates" in said
 
 
