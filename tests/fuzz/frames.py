@@ -177,7 +177,7 @@ def outer(kind: str, raw: bytes) -> list[bytes]:
 
 
 def tunnel_seeds(kind: str) -> list[bytes]:
-    """What a tunnel of that kind really carries, once and inside itself."""
+    """What a tunnel of that kind really carries."""
     if kind == "ipv6-options":
         rest = tcp(b"x", dport=80)
         hop = bytes([6, 0, 1, 4]) + bytes(4)
@@ -192,10 +192,15 @@ def tunnel_seeds(kind: str) -> list[bytes]:
         # RFC 792 asks for 8 bytes of the transport header, RFC 1812 for more.
         return [UNREACHABLE[20:], UNREACHABLE[20:56], UNREACHABLE[20:46]]
     inside = {"ipip": INNER[:2], "sixinfour": INNER6, "teredo": INNER6}.get(kind, INNER)
-    seeds = [wrap(inner) for wrap in TUNNELS[kind] for inner in inside]
+    return [wrap(inner) for wrap in TUNNELS[kind] for inner in inside]
+
+
+def nested_seeds(kind: str) -> list[bytes]:
+    """A tunnel in itself, many times over: deeper than anybody follows."""
+    seeds = []
     for wrap in TUNNELS[kind]:
-        nested = wrap(inside[0])
-        for _ in range(12):
+        nested = wrap(SEGMENT6 if kind in {"sixinfour", "teredo"} else SEGMENT)
+        for _ in range(24):
             nested = wrap(outer(kind, nested)[0][14:])
         seeds.append(nested)
     return seeds

@@ -27,6 +27,7 @@ from tests.fuzz.frames import (
     fragment_seeds,
     fragments,
     link_seeds,
+    nested_seeds,
     outer,
     tunnel_seeds,
 )
@@ -83,7 +84,7 @@ def tunnel_target(kind: str) -> Target:
     def run(raw: bytes) -> None:
         check_frames(outer(kind, raw[:60_000]), ETHERNET)
 
-    return Target(run, lambda: tunnel_seeds(kind))
+    return Target(run, lambda: tunnel_seeds(kind) + nested_seeds(kind))
 
 
 def packets_for_files() -> list[bytes]:
