@@ -15,6 +15,7 @@ import argparse
 import lzma
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -225,6 +226,8 @@ def main() -> int:
         inside = [given] if given.is_file() else sorted(given.rglob("*"))
         root = given.parent if given.is_file() else given
         files += [(path, path.relative_to(root)) for path in inside if path.suffix in SUFFIXES]
+    if shutil.which("tshark") is None:
+        sys.exit("compare: tshark is missing: install it (Debian: apt-get install tshark)")
     wrong = 0
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for (_, name), (mine, other) in zip(files, pool.map(both, [path for path, _ in files]), strict=True):
