@@ -98,6 +98,8 @@ def test_damage_is_placed_in_the_capture_and_not_in_the_window(kind):
 def test_the_largest_packet(length, damaged):
     content = pcap([(1, 0, bytes(length))])
     data = np.frombuffer(content, np.uint8)
-    scan = PcapFormat(content[:HEADER_LENGTH], PLAIN, 1, CaptureNotes()).scan(data, HEADER_LENGTH, len(data), 0, 9)
+    scan = PcapFormat(content[:HEADER_LENGTH], PLAIN, 1, CaptureNotes()).scan(
+        data, HEADER_LENGTH, len(data), 0, 9
+    )
     assert bool(scan.damage) == damaged
     assert len(scan.columns.offset) == (not damaged)
