@@ -1,0 +1,89 @@
+"""A fact table as the rooms to the right read it: some columns of all rows, or all columns of some rows.
+
+All columns of all rows at once are more than fits into memory when a capture is large.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import polars as pl
+
+from forensics.observations.dictionary import TABLES
+from forensics.observations.store import TableStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from forensics.observations.dictionary import Table
+
+CHUNK_ROWS: Final = 16_384
+"""Rows that are looked at together: some 20 MB of the flow table, and several times that while they are judged."""
+
+Given: TypeAlias = "FactTable | TableStore | pl.DataFrame | None"
+
+
+@dataclass(frozen=True)
+class FactTable:
+    """The rows of one table of the dictionary in their order, wherever they are kept."""
+
+    table: Table
+    kept: TableStore | pl.DataFrame
+    """A sealed store, or a frame with all columns of the dictionary."""
+    chunk_rows: int = CHUNK_ROWS
+    filled: Mapping[str, pl.Series] = field(default_factory=dict)
+    """Columns, all rows of them, that take the place of those that are kept."""
+
+    @property
+    def height(self) -> int:
+        """How many rows there are."""
+        return self.kept.height
+
+    def columns(self, names: Sequence[str]) -> pl.DataFrame:
+        """All rows, only these columns, in this order."""
+        stored = [name for name in names if name not in self.filled]
+        kept = self.kept
+        if stored:
+            frame = kept.columns(stored) if isinstance(kept, TableStore) else kept.select(stored)
+        return pl.DataFrame([self.filled[name] if name in self.filled else frame[name] for name in names])
+
+    def chunks(self, rows: int | None = None) -> Iterator[pl.DataFrame]:
+        """All columns of the dictionary, ``rows`` rows at a time; a table without rows is one empty frame."""
+        rows = rows or self.chunk_rows
+        begin = 0
+        for chunk in self.kept.chunks(rows) if isinstance(self.kept, TableStore) else self._slices(rows):
+            yield chunk.with_columns(values.slice(begin, chunk.height) for values in self.filled.values())
+            begin += chunk.height
+
+    def frame(self) -> pl.DataFrame:
+        """All columns of all rows: for tables that are known to be small."""
+        return self.columns([column.name for column in self.table.columns])
+
+    def fill(self, columns: pl.DataFrame) -> FactTable:
+        """The same rows with these columns (all rows of them, in the order of the table) in place of their own."""
+        return replace(self, filled={**self.filled, **columns.to_dict(as_series=True)})
+
+    def _slices(self, rows: int) -> Iterator[pl.DataFrame]:
+        frame = self.kept
+        assert isinstance(frame, pl.DataFrame)  # noqa: S101 - for the type checker: chunks() looked
+        for begin in range(0, max(frame.height, 1), rows):
+            yield frame.slice(begin, rows)
+
+
+def fact_table(name: str, given: Given, *, chunk_rows: int = CHUNK_ROWS) -> FactTable:
+    """The table ``name`` of the dictionary, from whatever holds its rows; None gives a table without rows.
+
+    Columns of the dictionary that a frame lacks are there as nulls.
+    """
+    if isinstance(given, FactTable):
+        return given
+    table = TABLES[name]
+    if isinstance(given, TableStore):
+        return FactTable(table, given, chunk_rows)
+    schema = table.schema()
+    frame = schema.to_frame() if given is None else given
+    missing = [
+        pl.lit(None, dtype=dtype).alias(name) for name, dtype in schema.items() if name not in frame.columns
+    ]
+    return FactTable(table, frame.with_columns(missing) if missing else frame, chunk_rows)
