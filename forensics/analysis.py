@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from forensics.apps import AppCatalogue
-from forensics.capture import capture_name, open_capture
+from forensics.capture import BATCH_BYTES, BATCH_PACKETS, capture_name
 from forensics.data import signature_root, signature_sha256
-from forensics.decode import Decoder
+from forensics.decode.stream import open_packets
 from forensics.observations.collect import Collectors
 from forensics.observations.context import add_context
 from forensics.observations.phone import add_phone_notes, name_phone_apps
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from forensics.capture.batch import CaptureNotes
     from forensics.decode import DecodeCounts
+    from forensics.decode.stream import PacketStream
     from forensics.signatures.model import Finding
     from forensics.verdicts.model import Limit, Verdict
 
@@ -56,46 +57,44 @@ class Analysis:
 def analyze_capture(
     paths: str | Sequence[str],
     *,
-    batch_bytes: int | None = None,
-    batch_packets: int | None = None,
+    batch_bytes: int = BATCH_BYTES,
+    batch_packets: int = BATCH_PACKETS,
+    aside: bool | None = None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> Analysis:
     """Read, observe and judge one capture: one file, or several as one in the order of time (``-``: standard input).
 
+    ``aside``: see open_packets.
     ``progress`` is called after every batch with the stored bytes read and the size of all files (None with a pipe).
     Raises CaptureError when there is no capture to read, RuleError when a signature file cannot be used.
     """
-    decoder = Decoder()
-    collectors = Collectors(decoder.book)
-    first_time: int | None = None
-    last_time: int | None = None
-    limits_of_batch = {
-        name: value
-        for name, value in (("batch_bytes", batch_bytes), ("batch_packets", batch_packets))
-        if value
-    }
-    with open_capture(paths, **limits_of_batch) as reader:
-        signatures = SignatureSet.load()
-        catalogue = AppCatalogue.load()
-        for batch in reader:
-            collectors.add(decoder.decode(batch))
-            timed = batch.time[batch.time != 0]
-            if len(timed):
-                low, high = int(timed.min()), int(timed.max())
-                first_time = low if first_time is None else min(first_time, low)
-                last_time = high if last_time is None else max(last_time, high)
-            if progress:
-                progress(reader.stored_position, reader.stored_size)
-            reader.release(batch)
-        add_phone_notes(reader.notes, decoder.phone)
-        # What follows needs no more of the file, but its hash may still be on the way.
-        return _judged(
-            capture_name(paths),
-            reader.notes,
-            (first_time, last_time),
-            (collectors, decoder.counts),
-            (signatures, catalogue),
-        )
+    with open_packets(paths, batch_bytes=batch_bytes, batch_packets=batch_packets, aside=aside) as stream:
+        return analyze_packets(stream, capture_name(paths), progress=progress)
+
+
+def analyze_packets(
+    stream: PacketStream, name: str, *, progress: Callable[[int, int | None], None] | None = None
+) -> Analysis:
+    """Observe and judge a capture that is already being read; ``name`` is what to call it.
+
+    The hashes in the notes of the result come when the stream is closed. See analyze_capture for the rest.
+    """
+    collectors = Collectors(stream.decoder.book)
+    signatures = SignatureSet.load()
+    catalogue = AppCatalogue.load()
+    for decoded in stream:
+        collectors.add(decoded)
+        if progress:
+            progress(stream.position, stream.size)
+    add_phone_notes(stream.notes, stream.decoder.phone)
+    # What follows needs no more of the file, but its hash may still be on the way.
+    return _judged(
+        name,
+        stream.notes,
+        (stream.first_time, stream.last_time),
+        (collectors, stream.decoder.counts),
+        (signatures, catalogue),
+    )
 
 
 def _judged(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from forensics.capture.batch import Batch, CaptureNotes, FileNotes, InterfaceNotes
 from forensics.capture.reader import CaptureReader
@@ -14,9 +14,16 @@ from forensics.capture.together import joined
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from forensics.capture.windows import Windows
+
     Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
+BATCH_BYTES: Final = 32 << 20
+BATCH_PACKETS: Final = 1 << 18
+
 __all__ = [
+    "BATCH_BYTES",
+    "BATCH_PACKETS",
     "Batch",
     "CaptureNotes",
     "CaptureReader",
@@ -29,20 +36,28 @@ __all__ = [
 
 
 def open_capture(
-    paths: Paths, *, batch_bytes: int = 32 << 20, batch_packets: int = 1 << 18
+    paths: Paths,
+    *,
+    batch_bytes: int = BATCH_BYTES,
+    batch_packets: int = BATCH_PACKETS,
+    windows: Windows | None = None,
 ) -> CaptureReader | SeveralReader:
     """Open a capture for reading: one path, or several files that are read as one in the order of time.
 
     ``-`` is standard input. The format is told by content, never by name; ``forensics.capture.formats`` lists what
-    is known. ``batch_bytes`` and ``batch_packets`` bound a batch (a single larger record still comes whole, and where
+    is known. ``windows`` lends memory for the batches.
+    ``batch_bytes`` and ``batch_packets`` bound a batch (a single larger record still comes whole, and where
     several files overlap in time a batch may take twice the bytes); no result depends on them. A damaged or cut file
     gives the packets before the damage and ``notes.damage``. Raises CaptureError when one of the files cannot be
     opened or is no capture, and, while batches are drawn, for decompression bombs.
     """
     several = _listed(paths)
     if len(several) == 1:
-        return CaptureReader(several[0], batch_bytes=batch_bytes, batch_packets=batch_packets).start()
-    return SeveralReader(several, batch_bytes=batch_bytes, batch_packets=batch_packets)
+        reader = CaptureReader(
+            several[0], batch_bytes=batch_bytes, batch_packets=batch_packets, windows=windows
+        )
+        return reader.start()
+    return SeveralReader(several, batch_bytes=batch_bytes, batch_packets=batch_packets, windows=windows)
 
 
 def capture_name(paths: Paths) -> str:

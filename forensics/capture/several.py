@@ -43,13 +43,18 @@ class SeveralReader:
     """
 
     def __init__(
-        self, paths: Sequence[str | os.PathLike[str]], *, batch_bytes: int, batch_packets: int
+        self,
+        paths: Sequence[str | os.PathLike[str]],
+        *,
+        batch_bytes: int,
+        batch_packets: int,
+        windows: Windows | None = None,
     ) -> None:
         """See open_capture; raises CaptureError when any of the files cannot be opened."""
         self._together = Together()
         self._batch_bytes = batch_bytes
         self._batch_packets = batch_packets
-        self._windows = Windows()
+        self._windows = windows or Windows()
         self._active: list[Member] = []
         self._closing: list[Member] = []
         self._pending: list[Member] = []

@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
 SPARE: Final = 3
 """Windows kept for later use; more are not needed at once."""
+
+
+def _make(size: int) -> npt.NDArray[np.uint8]:
+    return np.empty(size, dtype=np.uint8)
 
 
 class Windows:
@@ -21,7 +27,9 @@ class Windows:
     cut from it has come back (``give_back``). Windows that never come back are simply collected by Python.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, make: Callable[[int], npt.NDArray[np.uint8]] = _make) -> None:
+        """``make`` gives fresh memory of a size."""
+        self._make = make
         self._lock = threading.Lock()
         self._lent: dict[int, int] = {}
         self._retired: set[int] = set()
@@ -33,7 +41,7 @@ class Windows:
             for place, window in enumerate(self._spare):
                 if len(window) == size:
                     return self._spare.pop(place)
-        return np.empty(size, dtype=np.uint8)
+        return self._make(size)
 
     def lend(self, window: npt.NDArray[np.uint8]) -> None:
         """One more batch looks at the window."""

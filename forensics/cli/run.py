@@ -31,15 +31,19 @@ def analyzed(*captures: str, progress: bool) -> Analysis:
     """
     if "-" in captures and sys.stdin is not None and sys.stdin.isatty():
         raise CaptureError("standard input is a terminal: pipe a capture into it, or name a file")
-    from forensics.analysis import analyze_capture
+    from forensics.capture import capture_name
+    from forensics.decode.stream import open_packets
 
     # Polars has system calls go on after Ctrl-C; one that reads from a silent pipe would never end.
     signal.siginterrupt(signal.SIGINT, True)  # noqa: FBT003 - it takes no keywords
     # Hellos and look-ups are kept by the ten thousand and hold no cycles: looking for some in them time and again
     # would cost a tenth of the whole run.
     gc.set_threshold(100_000, 20, 100)
-    with ReadingBar(wanted=progress) as bar:
-        analysis = analyze_capture(captures, progress=bar)
+    # A second process, if there is one, reads already while this one gets ready.
+    with ReadingBar(wanted=progress) as bar, open_packets(captures) as packets:
+        from forensics.analysis import analyze_packets
+
+        analysis = analyze_packets(packets, capture_name(captures), progress=bar)
     notes = analysis.notes
     lines = list(dict.fromkeys(line for line in (notes.damage, *notes.warnings) if line))
     # Of several files each line names its own.

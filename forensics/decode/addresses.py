@@ -40,6 +40,20 @@ class AddressBook:
             ids[i] = known
         return ids[inverse.reshape(-1)]
 
+    def __len__(self) -> int:
+        """IPv6 addresses so far."""
+        return len(self._v6_list)
+
+    def since(self, known: int) -> list[bytes]:
+        """The IPv6 addresses after the first ``known``, for another book to be extended with."""
+        return self._v6_list[known:]
+
+    def extend(self, packed: list[bytes]) -> None:
+        """Take in what another book has beyond this one."""
+        for raw in packed:
+            self._v6[raw] = _V6_BASE + len(self._v6_list)
+            self._v6_list.append(raw)
+
     def text(self, address_id: int) -> str:
         """The address in its usual form (RFC 5952 for IPv6)."""
         if address_id < _V6_BASE:

@@ -41,6 +41,26 @@ class Decoder:
         self.counts = DecodeCounts()
         self.phone = PhoneNotes()
 
+    def known(self) -> tuple[int, ...]:
+        """Length of every book of ids."""
+        return (len(self.book),)
+
+    def since(self, known: tuple[int, ...]) -> tuple[Any, ...]:
+        """What the books have beyond ``known``, for the decoder of another process."""
+        return (self.book.since(known[0]),)
+
+    def extend(self, grown: tuple[Any, ...]) -> None:
+        """Take over what ``since`` gave in another process."""
+        self.book.extend(grown[0])
+
+    def facts(self) -> tuple[Any, ...]:
+        """What is complete after the last batch."""
+        return self.counts, self.phone
+
+    def take_over(self, facts: tuple[Any, ...]) -> None:
+        """Have the facts of another process's decoder."""
+        self.counts, self.phone = facts
+
     def decode(self, batch: Batch) -> Decoded:
         """The rows that ``batch`` gives, in frame order; everything else is added to ``counts``."""
         packets = _decode(batch, self.book, self.counts)
@@ -131,6 +151,7 @@ def _read_transport(
         "seq": header["seq"] * tcp,
         "ack": header["ack"] * tcp,
         "window": header["window"] * tcp,
+        "checksum": np.where(tcp, header["checksum"], header["seq"] & 0xFFFF) if udp_only else header["checksum"],
         "payload_len": payload,
         "payload_offset": start,
         "payload_captured": np.minimum(payload, packets.captured - start),

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 from click.testing import CliRunner
 
 import forensics.analysis
+import forensics.decode.stream
 from forensics.cli import main
 from tests.report.made import analysis, finding, reset, tables, works
 
@@ -21,12 +24,13 @@ def run(monkeypatch):
     """Run the command line over an Analysis (or an exception) in place of a capture."""
 
     def runner(result, *args):
-        def analyze_capture(_path, **_):
+        def analyze_packets(_stream, _name, **_):
             if isinstance(result, BaseException):
                 raise result
             return result
 
-        monkeypatch.setattr(forensics.analysis, "analyze_capture", analyze_capture)
+        monkeypatch.setattr(forensics.decode.stream, "open_packets", lambda _paths: nullcontext())
+        monkeypatch.setattr(forensics.analysis, "analyze_packets", analyze_packets)
         return CliRunner().invoke(main, list(args))
 
     return runner
