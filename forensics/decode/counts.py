@@ -29,11 +29,11 @@ class DecodeCounts:
     fragments: int = 0
     """IP fragments, first ones too; they are not put together."""
     bad_link_header: int = 0
-    """Captured bytes end within the link-layer header."""
+    """Captured bytes end within a header below IP, or its lengths cannot be."""
     bad_ip_header: int = 0
     bad_transport_header: int = 0
-    vlan_depth_limit: int = 0
-    """Frames with more VLAN tags than are followed."""
+    link_depth_limit: int = 0
+    """Packets with more headers below IP (tags, labels and the like) than are followed."""
     unknown_linktypes: dict[int, int] = field(default_factory=dict)
     """LINKTYPE_ value → packets; -1 stands for pcapng blocks that have a frame number but are no packets."""
 
@@ -51,6 +51,6 @@ class DecodeCounts:
             + self.bad_link_header
             + self.bad_ip_header
             + self.bad_transport_header
-            + self.vlan_depth_limit
+            + self.link_depth_limit
             + sum(self.unknown_linktypes.values())
         )

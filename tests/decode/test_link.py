@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from forensics.decode.link import MAX_VLAN_TAGS
+from forensics.decode.link_walk import MAX_LINK_HEADERS
 from tests.decode.build import decode as decode_frames
 from tests.decode.build import ethernet, ipv4, ipv6, tcp, udp
 
@@ -72,10 +72,10 @@ def test_what_is_not_ip():
 
 
 def test_every_tag_up_to_the_limit_is_taken_off():
-    tags = [(0x8100, 1)] * MAX_VLAN_TAGS
+    tags = [(0x8100, 1)] * (MAX_LINK_HEADERS - 1)
     rows, counts = decode_frames(ethernet(FOUR, tags=tags), ethernet(FOUR, tags=[*tags, (0x8100, 1)]))
     assert [row["frame"] for row in rows] == [1]
-    assert counts.vlan_depth_limit == 1
+    assert counts.link_depth_limit == 1
 
 
 @pytest.mark.parametrize(
