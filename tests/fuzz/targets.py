@@ -20,6 +20,7 @@ from forensics.report.json_format import dump_json
 from forensics.report.text import text_report
 from tests.capture import build, build_more, build_pcapng
 from tests.conftest import REPO_ROOT, SHARED_CAPTURES
+from tests.fuzz.aside import check_aside
 from tests.fuzz.frames import (
     INNER,
     LINKS,
@@ -266,6 +267,9 @@ TARGETS: dict[str, Target] = {
     **{f"tunnel-{kind}": tunnel_target(kind) for kind in TUNNELS},
     "fragments": Target(lambda raw: check_frames(fragments(raw), ETHERNET), fragment_seeds),
     **{name: Target(run, load) for name, (run, load) in MESSAGES.items()},
+    "second-process": Target(
+        check_aside, lambda: pcap_seeds()[:6] + pcapng_seeds()[:6] + compressed_seeds(), examples=10
+    ),
     "analyze-packets": Target(check_packets, packet_seeds, examples=8),
     "analyze": Target(check_analysis, analysis_seeds, examples=8),
 }
