@@ -139,7 +139,7 @@ def ours(analysis: Analysis) -> Seen:
     flow = analysis.tables["flow"]
     for row in flow.select(_FLOW_COLUMNS).iter_rows(named=True):
         proto, stream = row["proto"], row["stream"]
-        packets = row["packets_to_server"] + row["packets_to_client"]
+        packets = row["packets_to_server"] + row["packets_to_client"] + row["duplicated_packets"]
         _add(seen, f"{proto}_streams", Subject(proto, stream), packets, [row["first_frame"]])
         if proto != "tcp":
             continue
@@ -162,7 +162,8 @@ def ours(analysis: Analysis) -> Seen:
 
 _FLOW_COLUMNS: Final = [
     "proto", "stream", "first_frame", "client", "client_port", "server", "server_port", "packets_to_server",
-    "packets_to_client", "rst_to_server", "rst_to_client", "rst_to_server_frames", "rst_to_client_frames",
+    "packets_to_client", "duplicated_packets", "rst_to_server", "rst_to_client", "rst_to_server_frames",
+    "rst_to_client_frames",
     "retransmissions_to_server", "retransmissions_to_client", "out_of_order_to_server", "out_of_order_to_client",
     "sni", "tls_client_hello_frame",
 ]  # fmt: skip

@@ -39,6 +39,7 @@ PACKET_COLUMNS: Final[dict[str, type[np.generic]]] = {
     "tunnel": np.int32,  # what carried the packet, see TunnelBook; -1 for a packet that came as it is
     "carrier": np.bool_,  # the UDP header of a tunnel: it has a stream number, what it carries stands in later rows
     "uid": np.int32,  # UID of the phone's app that owned the packet; -1 when the capture does not say
+    "checksum": np.uint16,  # of the TCP or UDP header, as it stands there; 0 for none
 }
 """Column names and dtypes. Units and meaning stand beside each line."""
 ABSENT: Final = {"icmp_type": -1, "icmp_code": -1, "icmp_from": -1, "tunnel": -1, "uid": -1}

@@ -11,6 +11,7 @@ import polars as pl
 from forensics.decode.flags import ACK, FIN, RST, SYN, TCP
 from forensics.flows.arrays import NEVER, BoolArray, GrowingColumns, IntArray, run_ends, run_starts
 from forensics.flows.conversations import Conversations
+from forensics.flows.duplicates import CopyFinder
 from forensics.flows.sequence import SequenceTracker
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ _CARRIED: Final = (
     "payload_len",
     "payload_offset",
     "payload_captured",
+    "checksum",
 )
 
 _MERGE_AFTER: Final = 16
@@ -83,7 +85,9 @@ class FlowBatch:
     ipid_before: IntArray
     """For resets the IP-ID of the sender's packet before; -1 for others, without one, and for IPv6."""
     flow_by_frame: IntArray
-    """Flow of every packet of the packet table, in its own order, ICMP-quoted ones included."""
+    """Flow of every packet of the packet table, in its own order, ICMP-quoted ones and copies included."""
+    copies: IntArray
+    """Rows of the packet table that the capture holds a second time: they are no packets of this batch."""
 
     def __len__(self) -> int:
         return len(self.flow)
@@ -95,6 +99,7 @@ class FlowEngine:
     def __init__(self) -> None:
         self.conversations = Conversations()
         self.sequence = SequenceTracker()
+        self.copies = CopyFinder()
         self._ttls: list[pl.DataFrame] = []
         self.flows = GrowingColumns(
             {
@@ -118,6 +123,8 @@ class FlowEngine:
                 "shake_ack_time": (np.int64, 0),
                 "uid": (np.int32, -1),  # of the first packet whose phone app is known
                 "uid_differs": (np.bool_, False),
+                "copies": (np.int64, 0),  # packets that the capture holds a second time
+                "first_copy": (np.int64, NEVER),  # frame of the first of them that is no reset
             }
         )
         self.sides = GrowingColumns(
@@ -145,14 +152,13 @@ class FlowEngine:
                 "ipid_steps": (np.int64, 0),
                 "ipid_same": (np.int64, 0),
                 "ipid_near": (np.int64, 0),
-                "ipid_repeated": (np.int64, 0),
                 "ipid_last": (np.int64, -1),
                 **{f"first_{letter}": (np.int64, NEVER) for letter in LETTERS},
             }
         )
 
     def add(self, packets: PacketTable) -> FlowBatch:
-        """Take in the packet table of one batch (frame order)."""
+        """Take in the packet table of one batch (frame order); copies count for nothing but the numbering."""
         flow, side = self.conversations.assign(packets)
         rows = self.conversations.flows.rows
         self.flows.grow_to(rows)
@@ -196,11 +202,17 @@ class FlowEngine:
         if quoted.any():
             order = order[~quoted[order]]
         fs = fs[order]
-        starts = run_starts(fs)
         column = {name: packets[name][order] for name in _CARRIED}
         column["seq"] = packets["seq"][order].astype(np.int64)
         column["ack"] = packets["ack"][order].astype(np.int64)
         tcp = packets["proto"][order] == TCP
+        twice = self._copies(fs, tcp, column)
+        copies = order[twice]
+        if len(copies):
+            once = ~twice
+            order, fs, tcp = order[once], fs[once], tcp[once]
+            column = {name: values[once] for name, values in column.items()}
+        starts = run_starts(fs)
         self.flows["v6"][flow[order]] = (packets["src"][order] >> 32 != 0).astype(np.int8)
         segments = np.flatnonzero(tcp)
         self.conversations.learn_bases(
@@ -227,7 +239,24 @@ class FlowEngine:
             out_of_order=found.out_of_order,
             ipid_before=self._number_habits(fs, column),
             flow_by_frame=flow,
+            copies=copies,
         )
+
+    def _copies(self, fs: IntArray, tcp: BoolArray, column: dict[str, npt.NDArray[Any]]) -> BoolArray:
+        """Packets that the capture holds a second time; they are counted here and used nowhere else."""
+        found = self.copies.find(fs, tcp, column)
+        rows = np.flatnonzero(found)
+        if not len(rows):
+            return found
+        table = self.flows
+        flow, frame = fs[rows] >> 1, column["frame"][rows]
+        rst = tcp[rows] & ((column["flags"][rows] & RST) != 0)
+        np.minimum.at(table["first_copy"], flow[~rst], frame[~rst])
+        kept = rst & ~(frame > table["first_copy"][flow])  # a reset sent twice, for all that is known
+        found[rows[kept]] = False
+        np.add.at(table["copies"], flow[~kept], 1)
+        self.copies.total += int(np.count_nonzero(~kept))
+        return found
 
     def _reorder_limit(self, fs: IntArray, frame: IntArray) -> IntArray:
         """Per packet: how old (ns) a gap may be for the packet that fills it to count as merely late."""
@@ -388,7 +417,6 @@ class FlowEngine:
             ("ipid_zero", ipid == 0),
             ("ipid_steps", step >= 0),
             ("ipid_same", step == 0),
-            ("ipid_repeated", (step == 0) & (ipid != 0)),
             ("ipid_near", (step > 0) & (step <= COUNTER_STEP)),
         ):
             table[name][side] += np.add.reduceat(mark, starts, dtype=np.int64)

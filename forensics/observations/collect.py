@@ -61,7 +61,8 @@ class Collectors:
         if messages.any():
             stream = self.engine.conversations.flows["stream"][batch.flow_by_frame]
             rows = np.flatnonzero(messages)
-            self.dns.add(packets.where(rows), stream[rows], clock[rows], data)
+            copies = np.isin(rows, batch.copies)
+            self.dns.add(packets.where(rows), stream[rows], clock[rows], data, copies)
 
     def finish(self) -> dict[str, pl.DataFrame]:
         """The flow, reset and dns tables; app, name and control columns are filled by later rooms."""

@@ -129,7 +129,7 @@ FLOW: Final = Table(
         _c("icmp_error_frame", pl.Int64, "frame", "first ICMP error that quotes a packet of this flow", role="icmp_error"),
         _c("icmp_error_type", pl.Int64, "", "its type", "RFC 792, RFC 4443"),
         _c("icmp_error_code", pl.Int64, "", "its code"),
-        _c("duplicated_packets", pl.Int64, "packets", "packets that are no resets and repeat the IP-ID (not 0) of their sender's packet before: captured twice (SPAN)"),
+        _c("duplicated_packets", pl.Int64, "packets", "packets that the capture holds a second time (SPAN): they repeat one of the 8 before them of their sender within 5 ms, with equal checksum, IP-ID, seq, ack, flags, window and length and a TTL that differs by at most 1; they are left out of all other columns"),
         _c("client_first_bytes", pl.String, "", "hex of the first 16 payload bytes of the client, from the start of its stream"),
         _c("server_first_bytes", pl.String, "", "the same of the server"),
         # resets
@@ -265,7 +265,7 @@ DNS: Final = Table(
         _c("query_seen", pl.Boolean, "", "the query itself is in the capture"),
         _c("query_frames", _INTS, "frame", "query and its retransmissions (the first 16)", role="query"),
         _c("query_time", pl.Int64, "ns", "of the first query (without one: of the first response)"),
-        _c("queries", pl.Int64, "packets", "times it was sent"),
+        _c("queries", pl.Int64, "packets", "times it was sent; what the capture holds a second time (SPAN) is not counted"),
         _c("responses", pl.Int64, "packets", "responses to it, copies included"),
         _c("response_frames", _INTS, "frame", "their frames, in order (the first 16; the lists below run parallel)", role="response"),
         _c("response_delays_ms", _FLOATS, "ms", "from the first query to each response"),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from forensics.observations.dictionary import DNS
 from forensics.observations.dns_summary import add_cross_row_columns
 from forensics.protocols.dns import DnsMessage, parse_message
 from forensics.protocols.errors import ProtocolError
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
     import polars as pl
 
@@ -52,6 +53,7 @@ _COLUMNS: Final = (
     "payload_len",
     "payload_offset",
     "payload_captured",
+    "copied",
 )
 _Sockets = tuple[int, int, int, int, int]  # client, port, resolver, port, transaction id
 _Key = tuple[int, int, int, int, int, str, str]  # and name and type asked for
@@ -132,11 +134,14 @@ class _Transaction:
         return clock - self.last_clock <= (LATE_NS if self.queries else ORPHAN_NS)
 
     def add_query(self, row: tuple[Any, ...]) -> None:
+        copied = row[14] and self.queries > 0
         if not self.queries:
             self.query_time = row[1]
-        self.queries += 1
+        self.queries += not copied
         if len(self.query_frames) < KEPT:
             self.query_frames.append(row[0])
+        if copied:  # one transmission, captured twice
+            return
         self.last_query_time = row[1]
         self.last_query_clock = self.last_clock = row[2]
         self._compare()
@@ -247,13 +252,15 @@ class DnsCollector:
         stream: npt.NDArray[np.int64],
         clock: npt.NDArray[np.int64],
         data: npt.NDArray[np.uint8],
+        copied: npt.NDArray[np.bool_] | None = None,
     ) -> None:
         """Takes the next packets, in frame order: only UDP packets of port 53 with payload.
 
-        Of each: ``stream`` (Wireshark's udp.stream) and ``clock`` (ns: the running maximum of ``time``).
-        ``data`` is the uint8 array that ``payload_offset`` points into.
+        Of each: ``stream`` (Wireshark's udp.stream), ``clock`` (ns: the running maximum of ``time``), and whether the
+        capture holds it a second time. ``data`` is the uint8 array that ``payload_offset`` points into.
         """
-        given = {"stream": stream, "clock": clock}
+        twice = np.zeros(len(stream), dtype=np.bool_) if copied is None else copied
+        given: dict[str, npt.NDArray[Any]] = {"stream": stream, "clock": clock, "copied": twice}
         columns = [(given[name] if name in given else packets[name]).tolist() for name in _COLUMNS]
         for row in zip(*columns, strict=True):
             captured: int = row[13]

@@ -239,9 +239,7 @@ def _traffic(collected: Collected, sides: Sides) -> dict[str, Any]:
             collected.tls.first_hex(mine), sequence.sides["syn_seen"][mine]
         )
     columns["complete_capture"] = ~unseen
-    columns["duplicated_packets"] = (
-        table["ipid_repeated"][sides.client] + table["ipid_repeated"][sides.server]
-    )
+    columns["duplicated_packets"] = engine.flows["copies"][sides.flow]
     place = pl.DataFrame({"fs": sides.client, "other": sides.server})
     for name, key in (("client_local", "fs"), ("server_local", "other")):
         found = place.join(collected.habits, left_on=key, right_on="fs", how="left", maintain_order="left")

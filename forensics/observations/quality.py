@@ -39,6 +39,7 @@ def capture_quality(
         "flows_without_start": tcp.filter(~pl.col("start_seen")).height,
         "one_sided_tcp_flows": one_sided.height,
         "flows_with_capture_loss": tcp.filter(~pl.col("complete_capture")).height,
+        "duplicated_packets": collectors.engine.copies.total,
         "not_dns_on_port_53": collectors.dns.not_dns,
         "dns_cut_by_snaplen": collectors.dns.cut,
     }
