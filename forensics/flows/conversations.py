@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from forensics.decode.flags import ACK, SYN, TCP
-from forensics.flows.arrays import BoolArray, GrowingColumns, IntArray, run_ends, run_starts
+from forensics.flows.arrays import BoolArray, GrowingColumns, IntArray, run_ends, run_starts, stable_order
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -203,7 +203,7 @@ class Conversations:
 
     def _spread(self, opened: IntArray, first_flow: int, tuples: IntArray) -> IntArray:
         """Flow of every packet: the conversation most recently opened on its tuple, in this batch or before."""
-        order = np.argsort(tuples, kind="stable")
+        order = stable_order(tuples)
         ordered = tuples[order]
         started = np.full(len(tuples), _UNSET, dtype=np.int64)
         started[opened] = first_flow + np.arange(len(opened))
@@ -227,11 +227,10 @@ def _distinct(lo: IntArray, hi: IntArray, ports: IntArray) -> tuple[IntArray, In
     # (an attacker could arrange that) the rows are grouped by the key itself.
     mix = lo.astype(np.uint64) * _MIX[0] + hi.astype(np.uint64) * _MIX[1] + ports.astype(np.uint64) * _MIX[2]
     mix ^= mix >> np.uint64(29)
-    _, first, which = np.unique(mix, return_index=True, return_inverse=True)
-    own = first[which]
-    if not (
-        np.array_equal(lo[own], lo) and np.array_equal(hi[own], hi) and np.array_equal(ports[own], ports)
-    ):
+    first, which = _grouped((mix >> np.uint64(32)).astype(np.int64))
+    if not _alike(first[which], lo, hi, ports):
+        _, first, which = np.unique(mix, return_index=True, return_inverse=True)
+    if not _alike(first[which], lo, hi, ports):
         _, first, which = np.unique(
             np.stack([lo, hi, ports], axis=1), axis=0, return_index=True, return_inverse=True
         )
@@ -240,3 +239,17 @@ def _distinct(lo: IntArray, hi: IntArray, ports: IntArray) -> tuple[IntArray, In
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
     return first[order], rank[which]
+
+
+def _alike(own: IntArray, *columns: IntArray) -> bool:
+    """Whether every row equals the row that stands for it."""
+    return all(np.array_equal(column[own], column) for column in columns)
+
+
+def _grouped(keys: IntArray) -> tuple[IntArray, IntArray]:
+    """First row of every distinct key, in the order of the keys, and for every row the place of its own there."""
+    order = stable_order(keys)
+    starts = run_starts(keys[order])
+    which = np.empty(len(keys), dtype=np.int64)
+    which[order] = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(keys))))
+    return order[starts], which

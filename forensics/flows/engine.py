@@ -9,7 +9,15 @@ import numpy as np
 import polars as pl
 
 from forensics.decode.flags import ACK, FIN, RST, SYN, TCP
-from forensics.flows.arrays import NEVER, BoolArray, GrowingColumns, IntArray, run_ends, run_starts
+from forensics.flows.arrays import (
+    NEVER,
+    BoolArray,
+    GrowingColumns,
+    IntArray,
+    run_ends,
+    run_starts,
+    stable_order,
+)
 from forensics.flows.conversations import Conversations
 from forensics.flows.duplicates import CopyFinder
 from forensics.flows.sequence import SequenceTracker
@@ -198,7 +206,7 @@ class FlowEngine:
         self, packets: PacketTable, flow: IntArray, side: npt.NDArray[np.int8], quoted: BoolArray
     ) -> FlowBatch:
         fs = flow * 2 + side
-        order = np.argsort(fs, kind="stable")
+        order = stable_order(fs)
         if quoted.any():
             order = order[~quoted[order]]
         fs = fs[order]

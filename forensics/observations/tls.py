@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
+from forensics.capture.gather import gather_rows
 from forensics.decode.flags import RST, SYN
 from forensics.flows.arrays import NEVER, GrowingColumns, IntArray, run_starts
 from forensics.observations.series import at_rows
@@ -124,15 +125,11 @@ class TlsCollector:
 
     def _records(self, batch: FlowBatch, data: npt.NDArray[np.uint8], rows: IntArray) -> None:
         """Segments that begin with an alert or an application data record (RFC 8446 5.1)."""
-        start = batch.column["payload_offset"][rows]
-        kind = data[start]
-        likely = (
-            ((kind == _ALERT) | (kind == _DATA))
-            & (data[start + 1] == _MAJOR)
-            & (data[start + 2] <= _MAJOR + 1)
-        )
-        rows, start, kind = rows[likely], start[likely], kind[likely]
-        length = data[start + 3].astype(np.int64) * 256 + data[start + 4]
+        head = gather_rows(data, batch.column["payload_offset"][rows], 5)
+        kind = head[:, 0]
+        likely = ((kind == _ALERT) | (kind == _DATA)) & (head[:, 1] == _MAJOR) & (head[:, 2] <= _MAJOR + 1)
+        rows, head, kind = rows[likely], head[likely], kind[likely]
+        length = head[:, 3].astype(np.int64) * 256 + head[:, 4]
         alert = (kind == _ALERT) & (length >= _ALERT_BYTES[0]) & (length <= _ALERT_BYTES[1])
         for name, chosen in (("alert_frame", rows[alert]), ("app_data_frame", rows[kind == _DATA])):
             if len(chosen):
@@ -159,8 +156,7 @@ class TlsCollector:
     def _quick(self, batch: FlowBatch, data: npt.NDArray[np.uint8], rows: IntArray) -> None:
         """First segments that start the stream: most need nothing more."""
         fs = batch.fs[rows]
-        start = batch.column["payload_offset"][rows]
-        head = data[start[:, None] + np.arange(FIRST_BYTES)]
+        head = gather_rows(data, batch.column["payload_offset"][rows], FIRST_BYTES)
         self.first_bytes[fs] = head
         self.sides["first_length"][fs] = FIRST_BYTES
         handshake = (head[:, 0] == _HANDSHAKE) & (head[:, 1] == _MAJOR)

@@ -36,14 +36,8 @@ _POINT_FORMATS: Final = 11
 _SIGNATURE_ALGORITHMS: Final = 13
 _ALPN: Final = 16
 _SUPPORTED_VERSIONS: Final = 43
-_FIELD_OF: Final = {
-    _GROUPS: "groups",
-    _POINT_FORMATS: "point_formats",
-    _SIGNATURE_ALGORITHMS: "signature_algorithms",
-    _ALPN: "alpn",
-    _SUPPORTED_VERSIONS: "versions",
-}
-_READ_TYPES: Final = frozenset({_SERVER_NAME, *_FIELD_OF})
+_LISTS: Final = frozenset({_GROUPS, _POINT_FORMATS, _SIGNATURE_ALGORITHMS, _ALPN, _SUPPORTED_VERSIONS})
+_READ_TYPES: Final = _LISTS | {_SERVER_NAME}
 _REMEMBERED: Final = 256
 """Longest list that is remembered, so that what is remembered stays small."""
 
@@ -167,9 +161,9 @@ def parse_client_hello(data: bytes) -> ClientHello | None:
     if not data:
         return None
     if data[0] != HANDSHAKE:
-        if data[0] & 0x80 and data[2:4] == b"\x01\x03":
-            raise ProtocolError("an SSLv2-compatible ClientHello carries no server name")
-        raise ProtocolError(f"the first byte is {data[0]}, not that of a TLS handshake record")
+        raise ProtocolError(_no_handshake(data))
+    if (whole := _in_one_record(data)) is not None:
+        return whole
     body = bytearray()
     at = 0
     records = 0
@@ -192,6 +186,24 @@ def parse_client_hello(data: bytes) -> ClientHello | None:
         at += _HEADER + len(fragment)  # of a record cut short by the end of the data, what is there
     # what the last record holds beyond the hello is not part of it
     return _client_hello(bytes(body[_MESSAGE_HEADER:need]), at - (len(body) - need), records)
+
+
+def _no_handshake(data: bytes) -> str:
+    if data[0] & 0x80 and data[2:4] == b"\x01\x03":
+        return "an SSLv2-compatible ClientHello carries no server name"
+    return f"the first byte is {data[0]}, not that of a TLS handshake record"
+
+
+def _in_one_record(data: bytes) -> ClientHello | None:
+    """The hello where it is one whole record, as nearly every one is; None leaves the question open."""
+    begin = _HEADER + _MESSAGE_HEADER
+    if len(data) <= begin or data[1] != 3 or data[2] > 4 or data[5] != _CLIENT_HELLO:  # noqa: PLR2004 - versions as in _record_header
+        return None
+    need = _MESSAGE_HEADER + (data[6] << 16 | data[7] << 8 | data[8])
+    end = _HEADER + need
+    if end > len(data) or not need <= (data[3] << 8 | data[4]) <= _MAX_FRAGMENT:
+        return None
+    return _client_hello(data[begin:end], end, 1)
 
 
 def parse_server_start(data: bytes) -> ServerStart | None:
@@ -266,92 +278,70 @@ def _client_hello(body: bytes, length: int, records: int) -> ClientHello:
     _, at = _vector(body, at, 1, "session id")
     suites, at = _vector(body, at, 2, "cipher suites")
     _, at = _vector(body, at, 1, "compression methods")
-    fields = _Extensions()
+    found: dict[int, Any] = {}
+    types: list[int] = []
+    malformed: list[int] = []
     if at < len(body):
         block, at = _vector(body, at, 2, "extensions")
         if at != len(body):
             raise ProtocolError("bytes are left after the extensions of the ClientHello")
-        fields.read(block)
+        _extensions(block, found, types, malformed)
     if len(suites) % 2:
         raise ProtocolError("the cipher suites have an odd length")
+    numbers = _remembered_words(suites) if len(suites) <= _REMEMBERED else _words(suites)
+    content = found.get
     return ClientHello(
-        sni=fields.sni,
-        alpn=fields.alpn,
-        versions=fields.versions or (version_name(legacy_version),),
+        sni=content(_SERVER_NAME),
+        alpn=content(_ALPN, ()),
+        versions=content(_SUPPORTED_VERSIONS) or (version_name(legacy_version),),
         legacy_version=legacy_version,
-        cipher_suites=_words(suites),
-        extensions=tuple(fields.types),
-        groups=fields.groups,
-        point_formats=fields.point_formats,
-        signature_algorithms=fields.signature_algorithms,
-        malformed_extensions=tuple(fields.malformed),
+        cipher_suites=numbers,
+        extensions=tuple(types),
+        groups=content(_GROUPS, ()),
+        point_formats=content(_POINT_FORMATS, ()),
+        signature_algorithms=content(_SIGNATURE_ALGORITHMS, ()),
+        malformed_extensions=tuple(malformed),
         length=length,
         records=records,
     )
 
 
-class _Extensions:
-    """Reads an extension block; content that is broken spoils its own field only."""
-
-    __slots__ = (
-        "alpn",
-        "groups",
-        "malformed",
-        "point_formats",
-        "signature_algorithms",
-        "sni",
-        "types",
-        "versions",
-    )
-
-    def __init__(self) -> None:
-        self.sni: str | None = None
-        self.alpn: tuple[str, ...] = ()
-        self.versions: tuple[str, ...] = ()
-        self.groups: tuple[int, ...] = ()
-        self.point_formats: tuple[int, ...] = ()
-        self.signature_algorithms: tuple[int, ...] = ()
-        self.types: list[int] = []
-        self.malformed: list[int] = []
-
-    def read(self, block: bytes) -> None:
-        """Walks the block: type, length, content."""
-        # https://www.rfc-editor.org/rfc/rfc8446#section-4.2
-        # the one loop here that runs often, hence no helper calls for types that are only noted
-        at = 0
-        size = len(block)
-        note = self.types.append
-        seen: set[int] = set()
-        while at < size:
-            if at + 4 > size:
-                raise ProtocolError("an extension is cut short")
-            kind, length = _TWO_WORDS(block, at)
-            start = at + 4
-            at = start + length
-            if at > size:
-                raise ProtocolError("an extension reaches past the end of what holds it")
-            note(kind)
-            if kind in _READ_TYPES:
-                if kind in seen:  # forbidden; the first is what most servers act on
-                    self.malformed.append(kind)
-                    continue
-                seen.add(kind)
-                try:
-                    self._content(kind, block[start:at])
-                except ProtocolError:
-                    self.malformed.append(kind)
-
-    def _content(self, kind: int, content: bytes) -> None:
-        if kind == _SERVER_NAME:
-            self.sni = _server_name(content)
-            return
-        # All hellos of one client carry the same lists.
-        value: Any = _remembered(kind, content) if len(content) <= _REMEMBERED else _list_in(kind, content)
-        setattr(self, _FIELD_OF[kind], value)
+def _extensions(block: bytes, found: dict[int, Any], types: list[int], malformed: list[int]) -> None:
+    """Walks the block: type, length, content. Content that is broken spoils its own field only."""
+    # https://www.rfc-editor.org/rfc/rfc8446#section-4.2
+    # the one loop here that runs often, hence no helper calls for types that are only noted
+    at = 0
+    size = len(block)
+    seen: set[int] = set()
+    while at < size:
+        if at + 4 > size:
+            raise ProtocolError("an extension is cut short")
+        kind, length = _TWO_WORDS(block, at)
+        start = at + 4
+        at = start + length
+        if at > size:
+            raise ProtocolError("an extension reaches past the end of what holds it")
+        types.append(kind)
+        if kind not in _READ_TYPES:
+            continue
+        if kind in seen:  # forbidden; the first is what most servers act on
+            malformed.append(kind)
+            continue
+        seen.add(kind)
+        content = block[start:at]
+        try:
+            if kind == _SERVER_NAME:
+                found[kind] = _server_name(content)
+            elif length <= _REMEMBERED:  # all hellos of one client carry the same lists
+                found[kind] = _remembered(kind, content)
+            else:
+                found[kind] = _list_in(kind, content)
+        except ProtocolError:
+            malformed.append(kind)
 
 
 def _list_in(kind: int, content: bytes) -> tuple[str, ...] | tuple[int, ...]:
-    """What an extension of one of the types in ``_FIELD_OF`` lists."""
+    """What an extension of one of the types in ``_LISTS`` lists."""
     if kind == _ALPN:
         # https://www.rfc-editor.org/rfc/rfc7301#section-3.1
         names, at = _vector(content, 0, 2, "ALPN list")
@@ -468,3 +458,6 @@ def _words(data: bytes) -> tuple[int, ...]:
     if len(data) % 2:
         raise ProtocolError("a list of 16-bit numbers has an odd length")
     return struct.unpack(f"!{len(data) // 2}H", data)
+
+
+_remembered_words = functools.lru_cache(maxsize=256)(_words)

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forensics.flows.arrays import GrowingColumns, keep_first, run_ends, run_starts
+from forensics.flows.arrays import GrowingColumns, keep_first, run_ends, run_starts, stable_order
 
 RUNS = st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=30).map(
     lambda pairs: sorted(pairs, key=lambda pair: pair[0])
@@ -54,3 +54,15 @@ def test_keep_first_keeps_the_earliest_of_every_key(cuts):
     for begin, end in zip([0, *cuts], [*cuts, 6], strict=True):
         keep_first(kept, keys[begin:end], values[begin:end], 3)
     assert kept == {3: [10, 12, 13], 1: [11, 14]}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 3000),
+    st.sampled_from([1, 3, 60_000, 1 << 17, (1 << 32) - 1, 1 << 40]),
+    st.integers(-5, 0),
+    st.integers(0, 2**32 - 1),
+)
+def test_stable_order_is_numpys(size, high, low, seed):
+    keys = np.random.default_rng(seed).integers(min(low, 0), high, size)
+    assert stable_order(keys).tolist() == np.argsort(keys, kind="stable").tolist()
