@@ -175,15 +175,37 @@ class TlsCollector:
             batch.column["time"][whole].tolist(),
             strict=True,
         )
-        state = self.sides["state"]
+        state, hellos = self.sides["state"], self.hellos
+        fresh: list[tuple[int, int, int, int]] = []
+        again: list[tuple[int, HelloFacts]] = []
         for side, offset, size, frame, time in columns:
             try:
                 hello = parse_client_hello(data[offset : offset + size].tobytes())
             except ProtocolError:
                 state[side] = _DONE
                 continue
-            if hello is not None:
-                self._learn(side, HelloFacts(hello, (frame,), 1, time, 1 + hello.length))
+            if hello is None:
+                continue
+            facts = HelloFacts(hello, (frame,), 1, time, 1 + hello.length)
+            if side >> 1 in hellos:
+                again.append((side, facts))
+                continue
+            hellos[side >> 1] = facts
+            fresh.append((side, frame, time, facts.end))
+        if fresh:
+            self._note_hellos(np.array(fresh, dtype=np.int64))
+        for side, facts in again:
+            self._learn(side, facts)
+
+    def _note_hellos(self, fresh: IntArray) -> None:
+        """Columns of the first hellos of flows: rows of (side, frame, time, end)."""
+        side = fresh[:, 0]
+        flow = side >> 1
+        self.sides["state"][side] = _DONE
+        self.flows["hello_frame"][flow] = fresh[:, 1]
+        self.flows["hello_time"][flow] = fresh[:, 2]
+        self.flows["hello_end"][flow] = fresh[:, 3]
+        self.flows["hello_side"][flow] = side & 1
 
     def _learn(self, side: int, facts: HelloFacts) -> None:
         flow = side >> 1
