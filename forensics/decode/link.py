@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from forensics.decode import link_ethernet, link_fixed, link_ppp
-from forensics.decode.link_walk import BY_NIBBLE, Header, Walk
+from forensics.decode import link_ethernet, link_fixed, link_ppp, link_wireless
+from forensics.decode.link_types import LINKTYPES, Header
+from forensics.decode.link_walk import Walk
 from forensics.decode.network import Candidates
 
 if TYPE_CHECKING:
@@ -22,34 +23,32 @@ if TYPE_CHECKING:
 _READERS: Final[dict[Header, Callable[[Walk, Candidates], None]]] = {
     Header.ETHERNET: link_ethernet.read_ethernet,
     Header.TAG: link_ethernet.read_tag,
+    Header.LONG_TAG: link_ethernet.read_long_tag,
+    Header.BACKBONE: link_ethernet.read_backbone,
     Header.LLC: link_ethernet.read_llc,
     Header.MPLS: link_ethernet.read_mpls,
-    Header.CHDLC: link_ethernet.read_chdlc,
+    Header.CHDLC: link_ppp.read_chdlc,
+    Header.FRAME_RELAY: link_ppp.read_frame_relay,
     Header.PPP: link_ppp.read_ppp,
+    Header.PPP_DIRECTION: link_ppp.read_ppp_direction,
+    Header.PPPD: link_ppp.read_pppd,
     Header.PPPOE: link_ppp.read_pppoe,
     Header.SLL: link_fixed.read_sll,
     Header.SLL2: link_fixed.read_sll2,
     Header.NULL: link_fixed.read_null,
+    Header.LOOP: link_fixed.read_loop,
+    Header.ENC: link_fixed.read_enc,
+    Header.PFLOG: link_fixed.read_pflog,
+    Header.NFLOG: link_fixed.read_nflog,
+    Header.WIFI: link_wireless.read_wifi,
+    Header.PADDED_WIFI: link_wireless.read_padded_wifi,
+    Header.RADIOTAP: link_wireless.read_radiotap,
+    Header.PPI: link_wireless.read_ppi,
+    Header.PRISM: link_wireless.read_prism,
+    Header.AVS: link_wireless.read_avs,
 }
-_LINKTYPES: Final[dict[int, tuple[str, Header | int]]] = {
-    0: ("BSD loopback (NULL)", Header.NULL),
-    1: ("Ethernet", Header.ETHERNET),
-    9: ("PPP", Header.PPP),
-    12: ("raw IP", BY_NIBBLE),
-    14: ("raw IP", BY_NIBBLE),
-    50: ("PPP", Header.PPP),
-    51: ("PPPoE", Header.PPPOE),
-    101: ("raw IP", BY_NIBBLE),
-    104: ("Cisco HDLC", Header.CHDLC),
-    108: ("OpenBSD loopback (LOOP)", Header.NULL),
-    113: ("Linux cooked capture", Header.SLL),
-    166: ("PPP", Header.PPP),
-    228: ("raw IPv4", 4),
-    229: ("raw IPv6", 6),
-    276: ("Linux cooked capture v2", Header.SLL2),
-}
-LINKTYPES: Final[dict[int, str]] = {number: name for number, (name, _) in _LINKTYPES.items()}
-"""LINKTYPE_ value (https://www.tcpdump.org/linktypes.html) of every link layer that is read → its name."""
+
+__all__ = ["LINKTYPES", "Network", "by_ethertype", "by_linktype", "by_ppp", "find_network"]
 
 
 @dataclass(frozen=True)
@@ -88,15 +87,7 @@ def by_linktype(
     version of IP: 4, 6, or 0 for "as the first nibble says". Each of the others is added once to ``counts``.
     """
     walk = Walk(data, counts)
-    for number in np.unique(linktype).tolist():
-        mine = found.where(linktype == number)
-        _, header = _LINKTYPES.get(number, ("", -1))
-        if isinstance(header, Header):
-            walk.then(header, mine)
-        elif header >= 0:
-            walk.ip(mine, header)
-        else:
-            counts.unknown_linktypes[number] = counts.unknown_linktypes.get(number, 0) + len(mine.row)
+    walk.linktype(found, linktype)
     return walk.run(_READERS)
 
 

@@ -1,4 +1,4 @@
-"""Ethernet (IEEE 802.3), VLAN tags (802.1Q), LLC and SNAP (802.2), MPLS labels (RFC 3032), Cisco's HDLC."""
+"""Ethernet (IEEE 802.3), its tags (802.1Q and others), LLC and SNAP (802.2), MPLS labels (RFC 3032)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from forensics.capture.gather import gather_rows
-from forensics.decode.link_walk import BY_NIBBLE, Header, big16, skip
+from forensics.decode.link_types import BY_ETHERTYPE, BY_NIBBLE, Header
+from forensics.decode.link_walk import big16, skip
 
 if TYPE_CHECKING:
     from forensics.decode.link_walk import Walk
@@ -16,11 +17,14 @@ if TYPE_CHECKING:
 _ETHERNET: Final = 14
 _SAP_IP, _SAP_SNAP = 0x06, 0xAA
 _UI: Final = 0x03
-# Whose protocol numbers are EtherTypes: Xerox (RFC 1042), Cisco, Apple.
-_ETHERTYPE_OUIS: Final = (0x000000, 0x0000F8, 0x080007)
+# Whose protocol numbers are EtherTypes: Xerox (RFC 1042), Cisco (IEEE 802.1H).
+_ETHERTYPE_OUIS: Final = (0x000000, 0x0000F8)
 _BRIDGED_OUI: Final = 0x0080C2  # IEEE 802.1; RFC 2684, 5.2
 _BRIDGED_ETHERNET: Final = (1, 7)  # with and without its checksum
-_CHDLC: Final = {0x0800: BY_NIBBLE, 0x86DD: 6, 0x8847: Header.MPLS}
+_BRIDGED_PADDING: Final = 2
+_PSEUDOWIRE: Final = 4 + _ETHERNET
+_INSIDE: Final = np.array([0x0800, 0x86DD, *BY_ETHERTYPE], dtype=np.int32)
+_NO_TRAFFIC_LABELS: Final = (13, 14)  # what follows is an associated channel (RFC 5586), or OAM (RFC 3429)
 
 
 def read_ethernet(walk: Walk, found: Candidates) -> None:
@@ -34,6 +38,17 @@ def read_tag(walk: Walk, found: Candidates) -> None:
     """Priority and VLAN, then the type or the length."""
     found, tag = walk.read(found, 4)
     walk.ethertype_or_length(skip(found, 4), big16(tag, 2))
+
+
+def read_long_tag(walk: Walk, found: Candidates) -> None:
+    """E-TAG of 802.1BR, or Cisco's meta data: six bytes, then the type."""
+    found, tag = walk.read(found, 8)
+    walk.ethertype(skip(found, 8), big16(tag, 6))
+
+
+def read_backbone(walk: Walk, found: Candidates) -> None:
+    """I-TAG of 802.1ah, then the customer's Ethernet frame."""
+    walk.then(Header.ETHERNET, skip(walk.whole(found, 4), 4))
 
 
 def read_llc(walk: Walk, found: Candidates) -> None:
@@ -53,23 +68,31 @@ def read_llc(walk: Walk, found: Candidates) -> None:
     bridged = (oui == _BRIDGED_OUI) & np.isin(number, _BRIDGED_ETHERNET)
     found = skip(found, 5)
     walk.ethertype(found.where(typed), number[typed])
-    walk.then(Header.ETHERNET, found.where(bridged))
+    walk.then(Header.ETHERNET, skip(found.where(bridged), _BRIDGED_PADDING))
     walk.not_ip(found.where(~typed & ~bridged))
 
 
 def read_mpls(walk: Walk, found: Candidates) -> None:
-    """One label; after the last one, what follows is told by its first nibble (RFC 4928)."""
+    """One label; what follows the last one is told by its first nibble (RFC 4928)."""
     found, label = walk.read(found, 4)
     last = label[:, 2] & 1 == 1
-    found = skip(found, 4)
+    number = big16(label, 0) << 4 | label[:, 2] >> 4
+    silent = last & np.isin(number, _NO_TRAFFIC_LABELS)
+    walk.not_ip(found.where(silent))
+    found, last = skip(found.where(~silent), 4), last[~silent]
     walk.then(Header.MPLS, found.where(~last))
     found, first = walk.read(found.where(last), 1)
-    rest, _ = walk.choose(found, first[:, 0] >> 4, {4: 4, 6: 6})
+    wire = first[:, 0] >> 4 == 0
+    rest, _ = walk.choose(found.where(~wire), first[~wire, 0] >> 4, {4: 4, 6: 6})
     walk.not_ip(rest)
+    _pseudowire(walk, found.where(wire))
 
 
-def read_chdlc(walk: Walk, found: Candidates) -> None:
-    """Address, control, and a protocol number that is an EtherType."""
-    found, head = walk.read(found, 4)
-    rest, _ = walk.choose(skip(found, 4), big16(head, 2), _CHDLC)
-    walk.not_ip(rest)
+def _pseudowire(walk: Walk, found: Candidates) -> None:
+    """Ethernet, behind a control word (RFC 4448, 4.6) or at once: told by which of the two makes an EtherType."""
+    found, head = walk.read(found, _PSEUDOWIRE)
+    controlled = np.isin(big16(head, 4 + 12), _INSIDE)
+    plain = ~controlled & np.isin(big16(head, 12), _INSIDE)
+    walk.then(Header.ETHERNET, skip(found.where(controlled), 4))
+    walk.then(Header.ETHERNET, found.where(plain))
+    walk.not_ip(found.where(~controlled & ~plain))

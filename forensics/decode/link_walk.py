@@ -7,12 +7,12 @@ reader of the next header, to IP, or to a count.
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from forensics.capture.gather import gather_rows
+from forensics.decode.link_types import BY_ETHERTYPE, BY_LINKTYPE, Header
 from forensics.decode.network import Candidates
 
 if TYPE_CHECKING:
@@ -22,42 +22,14 @@ if TYPE_CHECKING:
 
     from forensics.decode.counts import DecodeCounts
 
-MAX_LINK_HEADERS: Final = 16
+MAX_LINK_HEADERS: Final = 24
 """Headers below IP that are followed in one frame; each tag and each label is one."""
-BY_NIBBLE: Final = 0
-"""The version of IP is what its header says."""
 _IPV4_TYPE, _IPV6_TYPE = 0x0800, 0x86DD
 _MAX_LENGTH: Final = 1500
 """Up to here the type field of Ethernet is a length (IEEE 802.3, 3.2.6)."""
-
-
-class Header(Enum):
-    """Kinds of header that a reader exists for."""
-
-    ETHERNET = auto()
-    TAG = auto()
-    ETAG = auto()
-    LLC = auto()
-    MPLS = auto()
-    PPP = auto()
-    PPPOE = auto()
-    CHDLC = auto()
-    SLL = auto()
-    SLL2 = auto()
-    NULL = auto()
-
-
-_BY_ETHERTYPE: Final = {
-    0x8100: Header.TAG,  # IEEE 802.1Q
-    0x88A8: Header.TAG,  # IEEE 802.1ad
-    0x9100: Header.TAG,  # what switches wrote on the outer tag before 802.1ad
-    0x9200: Header.TAG,
-    0x8847: Header.MPLS,  # RFC 3032
-    0x8848: Header.MPLS,
-    0x8864: Header.PPPOE,  # RFC 2516
-    0x880B: Header.PPP,  # in GRE: RFC 2637
-    0x6558: Header.ETHERNET,  # transparent Ethernet bridging, in GRE and Geneve: RFC 1701
-}
+_LLC: Final = 3
+"""The shortest header that may follow a length."""
+_MAX_LINKTYPE: Final = 0xFFFF
 
 
 class Walk:
@@ -73,9 +45,13 @@ class Walk:
         """Those of which ``width`` bytes were captured; the others are counted."""
         fits = found.end - found.start >= width
         if not fits.all():
-            self.counts.bad_link_header += int(np.count_nonzero(~fits))
+            self.bad(found.where(~fits))
             return found.where(fits)
         return found
+
+    def bad(self, found: Candidates) -> None:
+        """The header is cut short, or its lengths cannot be."""
+        self.counts.bad_link_header += len(found.row)
 
     def read(self, found: Candidates, width: int) -> tuple[Candidates, npt.NDArray[np.uint8]]:
         """The same, and those bytes: shape (frames, width)."""
@@ -121,17 +97,32 @@ class Walk:
             self.ip(found, version)
             return
         self.ip(found.where(known), version[known])
-        rest, _ = self.choose(found.where(~known), value[~known], _BY_ETHERTYPE)
+        rest, _ = self.choose(found.where(~known), value[~known], BY_ETHERTYPE)
         self.not_ip(rest)
 
     def ethertype_or_length(self, found: Candidates, value: npt.NDArray[np.int32]) -> None:
         """The same, or the length of what follows an IEEE 802.3 header."""
-        typed = value > _MAX_LENGTH
-        if typed.all():
+        length = (value <= _MAX_LENGTH) & (value >= _LLC)
+        if not length.any():
             self.ethertype(found, value)
             return
-        self.ethertype(found.where(typed), value[typed])
-        self.then(Header.LLC, cut(found.where(~typed), value[~typed]))
+        self.ethertype(found.where(~length), value[~length])
+        self.then(Header.LLC, cut(found.where(length), value[length]))
+
+    def linktype(self, found: Candidates, number: npt.NDArray[np.int32]) -> None:
+        """What comes next is told by a link type."""
+        first = int(number[0]) if len(number) and (number == number[0]).all() else None
+        header = BY_LINKTYPE.get(first) if first is not None else None
+        if isinstance(header, Header):
+            self.then(header, found)
+            return
+        _, unknown = self.choose(found, number, BY_LINKTYPE)
+        values, sizes = np.unique(unknown, return_counts=True)
+        for value, size in zip(values.tolist(), sizes.tolist(), strict=True):
+            if value > _MAX_LINKTYPE:
+                self.counts.bad_link_header += size
+            else:
+                self.counts.unknown_linktypes[value] = self.counts.unknown_linktypes.get(value, 0) + size
 
     def run(
         self, readers: Mapping[Header, Callable[[Walk, Candidates], None]]
@@ -149,7 +140,9 @@ class Walk:
         found = joined([part for part, _ in self._found])
         versions = [version for _, version in self._found]
         version = np.concatenate(versions) if versions else np.empty(0, np.uint8)
-        order = np.lexsort((found.start, found.row))
+        order = np.argsort(found.row, kind="stable")
+        if not np.diff(found.row[order]).all():
+            order = np.lexsort((found.start, found.row))  # one frame carried several packets
         return taken(found, order), version[order]
 
 

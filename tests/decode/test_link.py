@@ -60,10 +60,10 @@ def test_raw_links_that_fix_the_version():
 
 def test_linktypes_mix_in_one_batch():
     rows, counts = decode_frames(
-        (ethernet(FOUR), 1), (b"wifi", 105), (SIX, 101), (sll(FOUR, 0x0800), 113), (b"", -1)
+        (ethernet(FOUR), 1), (b"user", 147), (SIX, 101), (sll(FOUR, 0x0800), 113), (b"", -1)
     )
     assert [row["frame"] for row in rows] == [1, 3, 4]
-    assert counts.unknown_linktypes == {105: 1, -1: 1}
+    assert counts.unknown_linktypes == {147: 1, -1: 1}
 
 
 def test_what_is_not_ip():
