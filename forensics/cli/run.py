@@ -38,7 +38,7 @@ def analyzed(*captures: str, progress: bool) -> Analysis:
     signal.siginterrupt(signal.SIGINT, True)  # noqa: FBT003 - it takes no keywords
     # Hellos and look-ups are kept by the ten thousand and hold no cycles: looking for some in them time and again
     # would cost a tenth of the whole run.
-    gc.set_threshold(100_000, 20, 100)
+    gc.set_threshold(1_000_000, 20, 100)
     # A second process, if there is one, reads already while this one gets ready.
     with ReadingBar(wanted=progress) as bar, open_packets(captures) as packets:
         from forensics.analysis import analyze_packets

@@ -125,9 +125,13 @@ class TlsCollector:
 
     def _records(self, batch: FlowBatch, data: npt.NDArray[np.uint8], rows: IntArray) -> None:
         """Segments that begin with an alert or an application data record (RFC 8446 5.1)."""
-        head = gather_rows(data, batch.column["payload_offset"][rows], 5)
-        kind = head[:, 0]
-        likely = ((kind == _ALERT) | (kind == _DATA)) & (head[:, 1] == _MAJOR) & (head[:, 2] <= _MAJOR + 1)
+        # Most segments begin within a record: one byte tells most of them.
+        start = batch.column["payload_offset"][rows]
+        kind = data[start]
+        likely = (kind == _ALERT) | (kind == _DATA)
+        rows, kind = rows[likely], kind[likely]
+        head = gather_rows(data, start[likely], 5)
+        likely = (head[:, 1] == _MAJOR) & (head[:, 2] <= _MAJOR + 1)
         rows, head, kind = rows[likely], head[likely], kind[likely]
         length = head[:, 3].astype(np.int64) * 256 + head[:, 4]
         alert = (kind == _ALERT) & (length >= _ALERT_BYTES[0]) & (length <= _ALERT_BYTES[1])

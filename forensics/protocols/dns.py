@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import struct
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from forensics.protocols.errors import ProtocolError
 from forensics.protocols.text import printable
@@ -83,8 +82,7 @@ QTYPE_NAMES: Final[dict[int, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class DnsMessage:
+class DnsMessage(NamedTuple):
     """One DNS message: its header, its question, and the addresses it answers."""
 
     txid: int

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import struct
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from forensics.protocols.errors import ProtocolError
 from forensics.protocols.text import printable
@@ -89,8 +89,7 @@ ALERT_NAMES: Final[dict[int, str]] = {
 """Description byte of an alert → its name."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClientHello:
+class ClientHello(NamedTuple):
     """What a client offered. Numbers are kept as they were sent, GREASE (RFC 8701) included, unless said."""
 
     sni: str | None
