@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from forensics.apps import AppCatalogue
+from forensics.apps.annotate import FLOW_FILLED, FLOW_NEEDED
 from forensics.capture import BATCH_BYTES, BATCH_PACKETS, capture_name
 from forensics.data import signature_root, signature_sha256
 from forensics.decode.stream import open_packets
+from forensics.observations import context, quality
 from forensics.observations.collect import Collectors
-from forensics.observations.context import add_context
 from forensics.observations.phone import add_phone_notes, name_phone_apps
-from forensics.observations.quality import capture_quality
+from forensics.observations.table import CHUNK_ROWS, fact_table
 from forensics.signatures.evaluate import evaluate
 from forensics.signatures.load import SignatureSet
 from forensics.verdicts import judge, limits
@@ -20,11 +21,9 @@ from forensics.verdicts import judge, limits
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import polars as pl
-
     from forensics.capture.batch import CaptureNotes
-    from forensics.decode import DecodeCounts
     from forensics.decode.stream import PacketStream
+    from forensics.observations.table import FactTable
     from forensics.signatures.model import Finding
     from forensics.verdicts.model import Limit, Verdict
 
@@ -41,7 +40,7 @@ class Analysis:
     last_time: int | None
     quality: dict[str, Any]
     """JSON-ready: counts and truth values, see forensics.observations.quality."""
-    tables: dict[str, pl.DataFrame]
+    tables: dict[str, FactTable]
     """Fact tables by name, columns as in forensics.observations.dictionary."""
     findings: tuple[Finding, ...]
     verdicts: tuple[Verdict, ...]
@@ -54,26 +53,31 @@ class Analysis:
     """Rule → gate → how many rows it kept from being judged."""
 
 
-def analyze_capture(
+def analyze_capture(  # noqa: PLR0913 - one parameter a choice of the caller
     paths: str | Sequence[str],
     *,
     batch_bytes: int = BATCH_BYTES,
     batch_packets: int = BATCH_PACKETS,
     aside: bool | None = None,
+    chunk_rows: int = CHUNK_ROWS,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> Analysis:
     """Read, observe and judge one capture: one file, or several as one in the order of time (``-``: standard input).
 
-    ``aside``: see open_packets.
+    ``aside``: see open_packets. ``chunk_rows``: rows of a table that are judged together.
     ``progress`` is called after every batch with the stored bytes read and the size of all files (None with a pipe).
     Raises CaptureError when there is no capture to read, RuleError when a signature file cannot be used.
     """
     with open_packets(paths, batch_bytes=batch_bytes, batch_packets=batch_packets, aside=aside) as stream:
-        return analyze_packets(stream, capture_name(paths), progress=progress)
+        return analyze_packets(stream, capture_name(paths), chunk_rows=chunk_rows, progress=progress)
 
 
 def analyze_packets(
-    stream: PacketStream, name: str, *, progress: Callable[[int, int | None], None] | None = None
+    stream: PacketStream,
+    name: str,
+    *,
+    chunk_rows: int = CHUNK_ROWS,
+    progress: Callable[[int, int | None], None] | None = None,
 ) -> Analysis:
     """Observe and judge a capture that is already being read; ``name`` is what to call it.
 
@@ -86,40 +90,35 @@ def analyze_packets(
         collectors.add(decoded)
         if progress:
             progress(stream.position, stream.size)
+    tables = {
+        table: fact_table(table, rows, chunk_rows=chunk_rows) for table, rows in collectors.finish().items()
+    }
     add_phone_notes(stream.notes, stream.decoder.phone)
     # What follows needs no more of the file, but its hash may still be on the way.
-    return _judged(
-        name,
-        stream.notes,
-        (stream.first_time, stream.last_time),
-        (collectors, stream.decoder.counts),
-        (signatures, catalogue),
-    )
+    return _judged(name, stream, collectors, tables, (signatures, catalogue))
 
 
 def _judged(
     name: str,
-    notes: CaptureNotes,
-    times: tuple[int | None, int | None],
-    observed: tuple[Collectors, DecodeCounts],
+    stream: PacketStream,
+    collectors: Collectors,
+    tables: dict[str, FactTable],
     knowledge: tuple[SignatureSet, AppCatalogue],
 ) -> Analysis:
     """From what was collected to findings and verdicts."""
-    collectors, counts = observed
+    notes = stream.notes
     signatures, catalogue = knowledge
-    tables = collectors.finish()
-    tables["dns"] = catalogue.annotate_dns(tables["dns"])
-    tables["flow"] = catalogue.annotate_flows(tables["flow"], tables["dns"])
-    tables["flow"], tables["dns"] = add_context(tables["flow"], tables["dns"], times[1] or 0)
-    evaluation = evaluate(signatures, tables)
-    tables = dict(evaluation.tables)
-    tables["flow"] = name_phone_apps(tables["flow"], notes.phone_apps)
+    evaluation = evaluate(signatures, _compared(tables, catalogue, stream.last_time or 0))
+    tables = evaluation.tables
+    owners = name_phone_apps(tables["flow"].columns(["phone_uid", "phone_app"]), notes.phone_apps)
+    tables["flow"] = tables["flow"].fill(owners.select("phone_app"))
+    counted = tables["flow"].columns(quality.FLOW_COLUMNS)
     return Analysis(
         name=name,
         notes=notes,
-        first_time=times[0],
-        last_time=times[1],
-        quality=capture_quality(notes, counts, collectors, tables["flow"]),
+        first_time=stream.first_time,
+        last_time=stream.last_time,
+        quality=quality.capture_quality(notes, stream.decoder.counts, collectors, counted),
         tables=tables,
         findings=evaluation.findings,
         verdicts=judge(tables, evaluation.findings),
@@ -132,3 +131,15 @@ def _judged(
         },
         closed_gates=evaluation.closed,
     )
+
+
+def _compared(tables: dict[str, FactTable], catalogue: AppCatalogue, last_time: int) -> dict[str, FactTable]:
+    """The tables with names, apps and what other flows tell: for that, a few columns of all flows are enough."""
+    flow, dns = tables["flow"], catalogue.annotate_dns(tables["dns"].frame())
+    needed = dict.fromkeys((*FLOW_NEEDED, *(name for name in context.FLOW_NEEDED if name not in FLOW_FILLED)))
+    few, dns = context.add_context(catalogue.annotate_flows(flow.columns(list(needed)), dns), dns, last_time)
+    return {
+        **tables,
+        "flow": flow.fill(few.select(*FLOW_FILLED, *context.FLOW_FILLED)),
+        "dns": tables["dns"].fill(dns),
+    }

@@ -29,7 +29,12 @@ _DNS_COLUMNS: Final = (
 )  # fmt: skip
 _UNKNOWN: Final = "unknown"
 """Stands in ``answer_owners`` for addresses whose owner is not known."""
-_FLOW_COLUMNS: Final = ("dns_name", "dns_frame", "server_name", "name_basis", "app", "feature", "app_basis")
+FLOW_NEEDED: Final = (
+    "client", "server", "server_port", "proto", "first_frame", "sni", "client_first_bytes", "server_first_bytes",
+)  # fmt: skip
+"""Columns of the flow table that tell its app."""
+FLOW_FILLED: Final = ("dns_name", "dns_frame", "server_name", "name_basis", "app", "feature", "app_basis")
+"""Columns that are filled here."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +123,7 @@ class AppCatalogue:
         )
 
     def annotate_flows(self, flows: pl.DataFrame, dns: pl.DataFrame) -> pl.DataFrame:
-        """The flow table with its names and its app filled, from the dns table of the same capture.
+        """The flow table (at least FLOW_NEEDED of it) with FLOW_FILLED, from the dns table of the same capture.
 
         The app comes from the SNI; without one from the DNS name; without a catalogued name from the first
         bytes; without any name at all from address and port.
@@ -161,7 +166,7 @@ class AppCatalogue:
         joined = joined.join(answers, on=keys, how="left", maintain_order="left")
         flows = flows.with_columns(joined[f"new_{name}"].alias(name) for name in names)
         flows = flows.drop("client_head", "server_head")
-        return flows.with_columns(pl.col(name).cast(FLOW.column(name).dtype) for name in _FLOW_COLUMNS)
+        return flows.with_columns(pl.col(name).cast(FLOW.column(name).dtype) for name in FLOW_FILLED)
 
     def _owner_of(self, name: str) -> str | None:
         found = self.owner_names.find(name.lower())

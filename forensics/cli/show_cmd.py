@@ -13,7 +13,7 @@ from forensics.cli.run import analyzed, binary_output, check_output, text_output
 from forensics.errors import ForensicsError
 
 if TYPE_CHECKING:
-    import polars as pl
+    from forensics.observations.table import FactTable
 
 _TABLES: Final = {"flows": "flow", "resets": "reset", "dns": "dns"}
 
@@ -48,7 +48,7 @@ def show(  # noqa: PLR0913 - one parameter an option
     name = _TABLES[table]
     chosen = _chosen(columns, name, [column.name for column in TABLES[name].columns], brief=form == "text")
     analysis = analyzed(*captures, progress=not no_progress)
-    _write(analysis.tables[name].select(chosen), form, output)
+    _write(analysis.tables[name], chosen, form, output)
 
 
 def _chosen(columns: str | None, name: str, known: list[str], *, brief: bool) -> list[str]:
@@ -69,17 +69,17 @@ def _chosen(columns: str | None, name: str, known: list[str], *, brief: bool) ->
     return chosen
 
 
-def _write(frame: pl.DataFrame, form: str, output: str | None) -> None:
+def _write(table: FactTable, columns: list[str], form: str, output: str | None) -> None:
     from forensics.report import rows
 
     if form == "parquet":
         with binary_output(output) as binary:
-            rows.write_parquet(frame, binary)
+            rows.write_parquet(table, columns, binary)
         return
     with text_output(output) as stream:
         if form == "text":
-            rows.write_text(frame, stream)
+            rows.write_text(table, columns, stream)
         elif form == "csv":
-            rows.write_csv(frame, stream)
+            rows.write_csv(table, columns, stream)
         else:
-            rows.write_ndjson(frame, stream)
+            rows.write_ndjson(table, columns, stream)

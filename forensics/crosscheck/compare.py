@@ -136,8 +136,7 @@ def ours(analysis: Analysis) -> Seen:
     seen = Seen()
     if analysis.notes.packets:
         seen.values["packets"][Subject()] = analysis.notes.packets
-    flow = analysis.tables["flow"]
-    for row in flow.select(_FLOW_COLUMNS).iter_rows(named=True):
+    for row in analysis.tables["flow"].columns(_FLOW_COLUMNS).iter_rows(named=True):
         proto, stream = row["proto"], row["stream"]
         packets = row["packets_to_server"] + row["packets_to_client"] + row["duplicated_packets"]
         _add(seen, f"{proto}_streams", Subject(proto, stream), packets, [row["first_frame"]])
@@ -153,7 +152,7 @@ def ours(analysis: Analysis) -> Seen:
             subject = Subject(proto, stream)
             seen.values["server_names"].setdefault(subject, _spelled(row["sni"]))
             seen.note("server_names", subject, row["tls_client_hello_frame"])
-    dns = analysis.tables["dns"].with_columns(messages=pl.col("queries") + pl.col("responses"))
+    dns = analysis.tables["dns"].frame().with_columns(messages=pl.col("queries") + pl.col("responses"))
     for stream, qname, messages, asked, answered in dns.select(_DNS_COLUMNS).iter_rows():
         subject = Subject("udp", stream, name=_spelled(qname or ""))
         _add(seen, "dns_names", subject, messages, [*(asked or ()), *(answered or ())])

@@ -35,7 +35,15 @@ _ORDINARY_V4: Final = frozenset(map(str, range(1, 224))) - {"10", "100", "127", 
 _ORDINARY_V6: Final = frozenset({"24", "26", "28", "2a", "2c"})
 """First bytes of what the five registries gave out, except 2001::/16."""
 
-_FLOW_COLUMNS: Final = (
+FLOW_NEEDED: Final = (
+    "client", "server", "server_port", "server_name", "proto", "first_frame", "last_frame", "first_time", "last_time",
+    "start_seen", "syn_ack_frame", "syn_span_ms", "syn_rtt_ms", "packets_to_client", "bytes_to_client",
+    "first_data_to_client_frame", "rst_to_client", "rst_to_client_frames", "tls_client_hello",
+    "tls_client_hello_partial", "tls_client_hello_frame", "tls_hello_bytes", "tls_server_hello",
+    "tls_server_hello_frame", "to_client_bytes_after_hello", "sni", "goodput_bps",
+)  # fmt: skip
+"""Columns of the flow table that tell how a flow went: of all flows at once, so they are few."""
+FLOW_FILLED: Final = (
     "control_goodput_bps", "control_frame", "control_ratio",
     "name_attempts", "name_ok", "name_reset", "name_silent",
     "endpoint_other_names_ok", "endpoint_control_frame", "endpoint_control_hello_bytes",
@@ -43,10 +51,11 @@ _FLOW_COLUMNS: Final = (
     "endpoint_answered", "endpoint_answered_frame",
     "capture_after_ms", "server_private",
 )  # fmt: skip
+"""Columns that are filled here."""
 
 
 def add_context(flows: pl.DataFrame, dns: pl.DataFrame, last_time: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The flow and dns tables with their cross-flow columns filled.
+    """The flow table (at least FLOW_NEEDED of it) and the dns table with their cross-flow columns filled.
 
     ``last_time`` is the time of the capture's last packet (ns since the epoch).
     *Answered* means: TCP, a SYN/ACK or payload of the server was seen; UDP, a packet of the server was seen.
@@ -62,7 +71,7 @@ def add_context(flows: pl.DataFrame, dns: pl.DataFrame, last_time: int) -> tuple
         "server_private": _server_private(facts),
     }
     flows = flows.with_columns(
-        columns[name].cast(FLOW.column(name).dtype).alias(name) for name in _FLOW_COLUMNS
+        columns[name].cast(FLOW.column(name).dtype).alias(name) for name in FLOW_FILLED
     )
     return flows, dns.with_columns(_answers_tls_ok(facts, dns))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
@@ -13,10 +13,17 @@ if TYPE_CHECKING:
     from forensics.observations.collect import Collectors
 
 
+FLOW_COLUMNS: Final = ("proto", "packets_to_server", "packets_to_client", "start_seen", "complete_capture")
+"""All that is looked at in the flow table: of all flows at once, so they are few."""
+
+
 def capture_quality(
     notes: CaptureNotes, counts: DecodeCounts, collectors: Collectors, flows: pl.DataFrame
 ) -> dict[str, Any]:
-    """A JSON-ready object; every count says how many packets or flows of the capture it speaks of."""
+    """A JSON-ready object; every count says how many packets or flows of the capture it speaks of.
+
+    ``flows`` holds FLOW_COLUMNS of all flows.
+    """
     tcp = flows.filter(pl.col("proto") == "tcp")
     one_sided = tcp.filter((pl.col("packets_to_server") == 0) | (pl.col("packets_to_client") == 0))
     return {

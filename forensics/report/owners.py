@@ -20,10 +20,8 @@ class PhoneApp(NamedTuple):
 
 def phone_apps(analysis: Analysis) -> dict[tuple[str, int], PhoneApp]:
     """Transport and stream number of each flow whose owner the capture tells → owner."""
-    flows = analysis.tables["flow"]
-    if "phone_uid" not in flows.columns:
-        return {}
-    known = flows.filter(flows["phone_uid"].is_not_null()).select("proto", "stream", "phone_uid", "phone_app")
+    flows = analysis.tables["flow"].columns(["proto", "stream", "phone_uid", "phone_app"])
+    known = flows.filter(flows["phone_uid"].is_not_null())
     return {(proto, stream): PhoneApp(uid, name) for proto, stream, uid, name in known.iter_rows()}
 
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import math
-from typing import IO, TYPE_CHECKING, Any, Final
+import shutil
+import tempfile
+from typing import IO, TYPE_CHECKING, Any, Final, TypeAlias
 
 import polars as pl
+from polars.io.plugins import register_io_source
 
+from forensics.errors import ForensicsError
 from forensics.report.json_format import plain
 from forensics.report.printable import clipped, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from forensics.observations.table import FactTable
 
 BRIEF: Final[dict[str, tuple[str, ...]]] = {
     "flow": (
@@ -32,17 +37,24 @@ BRIEF: Final[dict[str, tuple[str, ...]]] = {
 }  # fmt: skip
 """Columns that text shows unless others are asked for; the other formats give all."""
 
-_SLICE: Final = 10_000
-"""Rows turned into Python values at a time, so that a long table costs no memory."""
 _CELL: Final = 60
+_GROUP: Final = 65_536
+"""Rows of one Parquet row group: it is written when it is whole."""
+_Cells: TypeAlias = list[list[str]]
+"""Texts of some rows, column by column."""
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
-def write_text(frame: pl.DataFrame, stream: IO[str]) -> None:
+def write_text(table: FactTable, columns: Sequence[str], stream: IO[str]) -> None:
     """Columns two spaces apart, never wrapped; cells of at most 60 characters, null as ``-``."""
-    cells = [[clipped(_words(value, null="-"), _CELL) for value in frame[name]] for name in frame.columns]
-    widths = [max(len(name), *map(len, column), 0) for name, column in zip(frame.columns, cells, strict=True)]
-    right = [frame.schema[name].is_numeric() for name in frame.columns]
+    parts: Iterable[_Cells] = (_cells(chunk, columns) for chunk in table.chunks())
+    if table.height <= table.chunk_rows:
+        parts = list(parts)
+    widths = [len(name) for name in columns]
+    for part in parts:
+        widths = [max(width, *map(len, cells), 0) for width, cells in zip(widths, part, strict=True)]
+    dtypes = next(table.chunks()).schema
+    right = [dtypes[name].is_numeric() for name in columns]
 
     def line(row: Sequence[str]) -> str:
         padded = (
@@ -51,45 +63,63 @@ def write_text(frame: pl.DataFrame, stream: IO[str]) -> None:
         )
         return "  ".join(padded).rstrip() + "\n"
 
-    stream.write(line(frame.columns))
-    for row in zip(*cells, strict=True):
-        stream.write(line(row))
+    stream.write(line(columns))
+    # how wide a column must be is known when all cells were seen; those of a long table are made a second time
+    for part in parts if isinstance(parts, list) else (_cells(chunk, columns) for chunk in table.chunks()):
+        for row in zip(*part, strict=True):
+            stream.write(line(row))
 
 
-def write_csv(frame: pl.DataFrame, stream: IO[str]) -> None:
+def write_csv(table: FactTable, columns: Sequence[str], stream: IO[str]) -> None:
     """RFC 4180 with a header; lists joined by spaces, null empty, and no text that a spreadsheet computes."""
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(frame.columns)
-    # Numbers may start with a minus; text may not.
-    texts = [_holds_text(frame.schema[name]) for name in frame.columns]
-    for row in _rows(frame):
-        writer.writerow(
-            [
-                _unarmed(_words(value)) if text else _words(value)
-                for value, text in zip(row, texts, strict=True)
-            ]
-        )
+    writer.writerow(columns)
+    for chunk in table.chunks():
+        # Numbers may start with a minus; text may not.
+        texts = [_holds_text(chunk.schema[name]) for name in columns]
+        for row in chunk.select(columns).iter_rows():
+            writer.writerow(
+                [
+                    _unarmed(_words(value)) if text else _words(value)
+                    for value, text in zip(row, texts, strict=True)
+                ]
+            )
 
 
-def write_ndjson(frame: pl.DataFrame, stream: IO[str]) -> None:
+def write_ndjson(table: FactTable, columns: Sequence[str], stream: IO[str]) -> None:
     """One JSON object a line, pure ASCII; NaN and infinity as null."""
-    for row in _rows(frame):
-        item = plain(dict(zip(frame.columns, row, strict=True)))
-        text = json.dumps(item, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-        stream.write(text.replace("\x7f", "\\u007f") + "\n")
+    for chunk in table.chunks():
+        for row in chunk.select(columns).iter_rows():
+            item = plain(dict(zip(columns, row, strict=True)))
+            text = json.dumps(item, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+            stream.write(text.replace("\x7f", "\\u007f") + "\n")
 
 
-def write_parquet(frame: pl.DataFrame, stream: IO[bytes]) -> None:
-    """Apache Parquet with the types of the dictionary; texts as they were observed."""
+def write_parquet(table: FactTable, columns: Sequence[str], stream: IO[bytes]) -> None:
+    """Apache Parquet with the types of the dictionary; texts as they were observed.
+
+    Raises ForensicsError where the temporary file cannot be written.
+    """
+
+    def chunks(*_: object) -> Iterator[pl.DataFrame]:
+        return (chunk.select(columns) for chunk in table.chunks())
+
+    schema = next(chunks()).schema
     # Polars tells no full disk from a fault of its own: let the stream itself speak.
-    whole = io.BytesIO()
-    frame.write_parquet(whole)
-    stream.write(whole.getbuffer())
+    with tempfile.TemporaryFile(prefix="forensics-") as whole:
+        try:
+            register_io_source(chunks, schema=schema).sink_parquet(whole, row_group_size=_GROUP)
+        except pl.exceptions.ComputeError as error:
+            raise ForensicsError(
+                f"{tempfile.gettempdir()!r}: cannot keep the table while it is written ({error}); "
+                "free some space there, or name another directory with TMPDIR"
+            ) from None
+        whole.seek(0)
+        shutil.copyfileobj(whole, stream)
 
 
-def _rows(frame: pl.DataFrame) -> Iterator[tuple[Any, ...]]:
-    for part in frame.iter_slices(_SLICE):
-        yield from part.iter_rows()
+def _cells(chunk: pl.DataFrame, columns: Sequence[str]) -> _Cells:
+    return [[clipped(_words(value, null="-"), _CELL) for value in chunk[name]] for name in columns]
 
 
 def _holds_text(dtype: pl.DataType) -> bool:

@@ -27,14 +27,14 @@ def closed_gates(analysis: Analysis) -> list[str]:
     """One sentence for each gate that some rows do not pass: rules that need it are *uninterpretable*."""
     lines = []
     for name in _ROWS:
-        frame = analysis.tables.get(name)
-        if frame is None or not frame.height:
+        table = analysis.tables.get(name)
+        if table is None or not table.height:
             continue
-        for gate, reason in GATES.items():
-            if gate in frame.columns:
-                closed = int((~frame[gate].fill_null(value=False)).sum())
-                if closed:
-                    lines.append(f"{closed:,} of {_count(frame.height, name)}: {reason}.")
+        gates = table.columns([gate for gate in GATES if gate in table.table.schema()])
+        for gate in gates.columns:
+            closed = int((~gates[gate].fill_null(value=False)).sum())
+            if closed:
+                lines.append(f"{closed:,} of {_count(table.height, name)}: {GATES[gate]}.")
     return lines
 
 

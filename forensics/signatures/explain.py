@@ -9,15 +9,17 @@ import numpy as np
 import polars as pl
 
 from forensics.observations.dictionary import DNS
+from forensics.observations.table import fact_table
 from forensics.signatures.condition import KEYWORDS, Condition, tokens
-from forensics.signatures.evaluate import complete, outcome_codes, outcome_of
+from forensics.signatures.evaluate import outcome_codes, outcome_of
 from forensics.signatures.model import LEVELS, Outcome
-from forensics.signatures.score import Match, score_rows, target_expr
+from forensics.signatures.score import Match, match_columns, score_rows, target_expr
 from forensics.signatures.statement import show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from forensics.observations.table import Given
     from forensics.signatures.rule import Rule
 
 
@@ -98,14 +100,14 @@ def _line(mark: str, kind: str, text: str, values: Sequence[tuple[str, str]]) ->
     return f"  {mark:>6}  {kind:<8}  {text}" + (f"   [{seen}]" if seen else "")
 
 
-def explain(rule: Rule, frame: pl.DataFrame, limit: int = 100) -> list[Explanation]:
+def explain(rule: Rule, rows: Given, limit: int = 100) -> list[Explanation]:
     """Explain the first ``limit`` rows of the rule's table that have the data it speaks of, matches first."""
-    frame = complete(frame, rule.table)
+    frame = fact_table(rule.table.name, rows).columns(match_columns(rule))
     codes = pl.Series("code", outcome_codes([rule], frame)[0], dtype=pl.UInt8)
     order = [Outcome.MATCHED, Outcome.NOT_MATCHED, Outcome.UNINTERPRETABLE]
     outcomes = [outcome_of(code) for code in codes.to_list()]
     matched = [row for row, outcome in enumerate(outcomes) if outcome == Outcome.MATCHED]
-    match = score_rows(rule, frame, np.array(matched, dtype=np.int64)) if matched else None
+    match = score_rows(rule, frame[matched], np.array(matched, dtype=np.int64)) if matched else None
     places = {row: place for place, row in enumerate(matched)}
     near = _nearness(rule, frame)
     candidates = [row for row, outcome in enumerate(outcomes) if outcome in order]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+import numpy as np
+
 from forensics.observations.dictionary import DNS, FLOW
 from forensics.signatures.model import LEVELS, Benign, Evidence, Finding, FrameRole, Subject
 from forensics.signatures.score import Match, target_expr, word_expr
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import polars as pl
+    from numpy.typing import NDArray
 
     from forensics.signatures.rule import Rule
 
@@ -23,7 +26,7 @@ MAX_FRAMES: Final = 64
 MAX_ROWS: Final = 256
 """Rows of one finding whose values and frames its statements give."""
 _CHUNK: Final = 4096
-"""Rows fetched from a table at once."""
+"""Rows turned into Python values at once."""
 _Rows: TypeAlias = "Mapping[int, Mapping[str, Any]]"
 """Values of rows by their place in the match, the best row first."""
 
@@ -39,14 +42,13 @@ class _Group:
     target: str
 
 
-def build_findings(matches: Sequence[Match], tables: Mapping[str, pl.DataFrame]) -> tuple[Finding, ...]:
+def build_findings(matches: Sequence[Match]) -> tuple[Finding, ...]:
     """Keep the best rule per row and mechanism, group the rows, and put the reasons into words."""
     kept = _one_per_mechanism(matches)
     made: list[tuple[int, Finding]] = []
     for match, places in zip(matches, kept, strict=True):
-        frame = tables[match.rule.table.name]
-        subjects = _subjects(match.rule, frame[match.rows])
-        for group, rows in _with_rows(_groups(match, places, frame), frame):
+        subjects = _subjects(match.rule, match.values)
+        for group, rows in _with_rows(_groups(match, places)):
             finding = _finding(group, rows, tuple(subjects[place] for place in group.places))
             first = min(finding.frame_numbers(), default=0)
             made.append((first, finding))
@@ -62,41 +64,41 @@ def build_findings(matches: Sequence[Match], tables: Mapping[str, pl.DataFrame])
     return tuple(replace(finding, id=f"F{number}") for number, (_, finding) in enumerate(made, 1))
 
 
-def _one_per_mechanism(matches: Sequence[Match]) -> list[list[int]]:
+def _one_per_mechanism(matches: Sequence[Match]) -> list[NDArray[np.int64]]:
     """Places of each match that are reported."""
-    by_rule = {match.rule.id: {int(row) for row in match.rows} for match in matches}
-    best: dict[tuple[str, str, int], tuple[int, int, int]] = {}
-    taken: list[list[int]] = []
+    rows = {match.rule.id: match.rows for match in matches}
+    kept: list[NDArray[np.int64]] = []
+    rivals: dict[tuple[str, str], list[int]] = {}
     for number, match in enumerate(matches):
-        table = match.rule.table.name
-        better: set[int] = set().union(*(by_rule.get(other, set()) for other in match.rule.yields_to))
-        places = [place for place, row in enumerate(match.rows) if int(row) not in better]
-        taken.append(places)
-        for place in places:
-            key = (match.rule.mechanism, table, int(match.rows[place]))
-            rank = (int(match.levels[place]), int(match.scores[place]), -number)
-            best[key] = max(best.get(key, rank), rank)
-    return [
-        [
-            place
-            for place in places
-            if best[(match.rule.mechanism, match.rule.table.name, int(match.rows[place]))][2] == -number
-        ]
-        for number, (match, places) in enumerate(zip(matches, taken, strict=True))
-    ]
+        better = [rows[other] for other in match.rule.yields_to if other in rows]
+        free = ~np.isin(match.rows, np.concatenate(better)) if better else np.ones(len(match.rows), np.bool_)
+        kept.append(np.flatnonzero(free).astype(np.int64))
+        rivals.setdefault((match.rule.mechanism, match.rule.table.name), []).append(number)
+    for numbers in rivals.values():
+        if len(numbers) > 1:
+            ranked = [(matches[n], kept[n], np.full(len(kept[n]), n)) for n in numbers]
+            entries = [(m.rows[at], m.levels[at], m.scores[at], number) for m, at, number in ranked]
+            row, level, score, rule = (np.concatenate(part) for part in zip(*entries, strict=True))
+            # the highest level, then the highest score, then the first rule is the last of its row in this order
+            order = np.lexsort((-rule, score, level, row))
+            best = np.zeros(len(row), np.bool_)
+            best[order] = np.append(row[order][1:] != row[order][:-1], np.ones(min(len(row), 1), np.bool_))
+            for n in numbers:
+                kept[n] = kept[n][best[rule == n]]
+    return kept
 
 
-def _groups(match: Match, places: Sequence[int], frame: pl.DataFrame) -> list[_Group]:
-    if not places:
+def _groups(match: Match, places: NDArray[np.int64]) -> list[_Group]:
+    if not len(places):
         return []
     rule = match.rule
-    keys = frame[match.rows[list(places)]].select(
+    keys = match.values[places].select(
         word_expr(rule, "app").alias("app"),
         word_expr(rule, "feature").alias("feature"),
         target_expr(rule).alias("target"),
     )
     grouped: dict[tuple[Any, ...], list[int]] = {}
-    for place, key in zip(places, keys.iter_rows(), strict=True):
+    for place, key in zip(places.tolist(), keys.iter_rows(), strict=True):
         grouped.setdefault(key, []).append(place)
     # rows are in order of their first frame, and so are places
     return [
@@ -105,7 +107,7 @@ def _groups(match: Match, places: Sequence[int], frame: pl.DataFrame) -> list[_G
     ]
 
 
-def _with_rows(groups: Sequence[_Group], frame: pl.DataFrame) -> Iterator[tuple[_Group, _Rows]]:
+def _with_rows(groups: Sequence[_Group]) -> Iterator[tuple[_Group, _Rows]]:
     """Each group with the values of its best row and the first others, by place; fetched for many groups at once."""
     start = 0
     while start < len(groups):
@@ -117,7 +119,7 @@ def _with_rows(groups: Sequence[_Group], frame: pl.DataFrame) -> Iterator[tuple[
             start += 1
         match = chunk[0][0].match
         wanted = [place for _, told in chunk for place in told]
-        values = iter(frame.select(match.rule.columns())[match.rows[wanted]].rows(named=True))
+        values = iter(match.values.select(match.rule.columns())[wanted].rows(named=True))
         for group, told in chunk:
             yield group, {place: next(values) for place in told}
 

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+import numpy as np
 import polars as pl
+
+ANSWER_COLUMNS: Final = (
+    "client", "qname", "query_time", "pool_answers", "bogon_answers", "response_answers", "response_delays_ms",
+    "answers_differ",
+)  # fmt: skip
+"""Columns of the dns table that tell a forged answer."""
+FLOW_COLUMNS: Final = ("client", "server", "server_name", "first_time")
+"""Columns of the flow table that tell who goes where."""
 
 
 def forged_answers(poisoned: pl.DataFrame) -> pl.DataFrame:
@@ -43,10 +54,11 @@ def forged_answers(poisoned: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def mark_forged_addresses(flow: pl.DataFrame, poisoned: pl.DataFrame) -> pl.DataFrame:
-    """Fill ``address_forged``: the client was given the server's address by a forged answer before the flow began.
+def forged_addresses(flow: pl.DataFrame, poisoned: pl.DataFrame) -> pl.Series:
+    """``address_forged`` of each flow: a forged answer gave the client the server's address before the flow began.
 
-    An address may be forged for one name and right for another, so a flow that names its server counts only when the
+    ``flow`` holds FLOW_COLUMNS of all flows, ``poisoned`` ANSWER_COLUMNS of the dns rows that a rule matched. An
+    address may be forged for one name and right for another, so a flow that names its server counts only when the
     name is the one that was poisoned.
     """
     forged = (
@@ -54,15 +66,12 @@ def mark_forged_addresses(flow: pl.DataFrame, poisoned: pl.DataFrame) -> pl.Data
         .group_by("client", "name", "address", maintain_order=True)
         .agg(pl.col("time").min())
     )
-    keys = flow.select("client", "server", "server_name", "first_time").with_row_index("row")
+    keys = flow.with_row_index("row")
     joined = keys.join(forged, left_on=["client", "server"], right_on=["client", "address"], how="inner")
     hits = joined.filter(
         (pl.col("time") <= pl.col("first_time"))
         & (pl.col("server_name").is_null() | (pl.col("server_name") == pl.col("name")))
     )
-    marked = (
-        keys["row"].is_in(hits["row"].unique().implode())
-        if len(hits)
-        else pl.repeat(value=False, n=len(flow), eager=True)
-    )
-    return flow.with_columns(marked.cast(pl.Boolean).alias("address_forged"))
+    marked = np.zeros(flow.height, dtype=np.bool_)
+    marked[hits["row"].to_numpy()] = True
+    return pl.Series("address_forged", marked)

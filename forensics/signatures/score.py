@@ -20,6 +20,12 @@ _LEAST_POINTS: Final = (2, 5, 8, 12)
 """Fewest points for suspected, likely, strong and conclusive."""
 
 
+_SUBJECT: Final = (
+    "dns", "flow", "proto", "stream", "client", "client_port", "resolver", "resolver_port", "server", "server_port",
+)  # fmt: skip
+"""What names the subject of a row, and its target where no other column does."""
+
+
 def level_numbers(scores: NDArray[np.int64]) -> NDArray[np.int64]:
     """The level of each score, as its place in LEVELS."""
     return np.searchsorted(_LEAST_POINTS, scores, side="right").astype(np.int64)
@@ -32,6 +38,8 @@ class Match:
     rule: Rule
     rows: NDArray[np.int64]
     """Row numbers in the table."""
+    values: pl.DataFrame
+    """What the rows hold: at least ``match_columns`` of the rule."""
     scores: NDArray[np.int64]
     levels: NDArray[np.int64]
     """Place of the level in LEVELS, caps applied."""
@@ -64,9 +72,17 @@ def word_expr(rule: Rule, name: str) -> pl.Expr:
     return pl.col(name) if name in rule.table.schema() else pl.lit(None, dtype=pl.String)
 
 
-def score_rows(rule: Rule, frame: pl.DataFrame, rows: NDArray[np.int64]) -> Match:
-    """Work out the reasons, points and level of each matched row."""
-    matched = frame[rows]
+def match_columns(rule: Rule) -> list[str]:
+    """Columns that a finding of the rule needs of each matched row, in the order of the table."""
+    shown = {*rule.columns(), *_SUBJECT, "app", "feature"}
+    return [column.name for column in rule.table.columns if column.name in shown]
+
+
+def score_rows(rule: Rule, matched: pl.DataFrame, rows: NDArray[np.int64]) -> Match:
+    """Work out the reasons, points and level of each matched row: all of a capture, because they count each other.
+
+    ``matched`` holds the rows, ``rows`` their numbers in the table.
+    """
     facts = _facts(rule, matched)
     held: dict[str, NDArray[np.bool_]] = {}
     counts: dict[str, NDArray[np.int64]] = {}
@@ -87,7 +103,7 @@ def score_rows(rule: Rule, frame: pl.DataFrame, rows: NDArray[np.int64]) -> Matc
         levels = np.where(applies, np.minimum(levels, LEVELS.index(cap.level)), levels)
     if rule.maturity == "experimental":
         levels = np.minimum(levels, LEVELS.index("suspected"))
-    return Match(rule, rows, scores, levels, held, counts, benign, capped)
+    return Match(rule, rows, matched, scores, levels, held, counts, benign, capped)
 
 
 def _facts(rule: Rule, matched: pl.DataFrame) -> pl.DataFrame:

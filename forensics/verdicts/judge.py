@@ -11,15 +11,26 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from forensics.observations.table import fact_table
 from forensics.signatures.model import LEVELS
 from forensics.verdicts import sentences
 from forensics.verdicts.case import Case, TargetCounts
 from forensics.verdicts.model import Verdict
-from forensics.verdicts.outcome import FAILED, NEUTRAL, SUCCESS, UNNAMED, app_flows, forged_addresses, table
+from forensics.verdicts.outcome import (
+    DNS_COLUMNS,
+    FAILED,
+    FLOW_COLUMNS,
+    NEUTRAL,
+    SUCCESS,
+    UNNAMED,
+    app_flows,
+    forged_addresses,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from forensics.observations.table import Given
     from forensics.signatures.model import Finding
 
 _LIKELY: Final = LEVELS.index("likely")
@@ -28,12 +39,12 @@ _TOLERATED: Final = 0.25
 """Share of connections that may fail in ordinary life, if a later one to the same name works."""
 
 
-def judge(tables: Mapping[str, pl.DataFrame], findings: Sequence[Finding]) -> tuple[Verdict, ...]:
+def judge(tables: Mapping[str, Given], findings: Sequence[Finding]) -> tuple[Verdict, ...]:
     """One verdict for each feature of each app that has flows, DNS look-ups or findings, by app and feature.
 
     ``tables`` are the ``flow`` and ``dns`` tables of the dictionary; a missing one counts as empty.
     """
-    lookups = table(tables, "dns")
+    lookups = fact_table("dns", tables.get("dns")).columns(DNS_COLUMNS)
     harmed = [
         (subject.proto, subject.stream)
         for finding in findings
@@ -41,7 +52,8 @@ def judge(tables: Mapping[str, pl.DataFrame], findings: Sequence[Finding]) -> tu
         for subject in finding.subjects
     ]
     likely = [finding for finding in findings if LEVELS.index(finding.level) >= _LIKELY]
-    flows = app_flows(table(tables, "flow"), harmed, forged_addresses(lookups, likely))
+    seen = fact_table("flow", tables.get("flow")).columns(FLOW_COLUMNS)
+    flows = app_flows(seen, harmed, forged_addresses(lookups, likely))
     cases = _cases(flows, lookups, findings)
     verdicts = [_verdict(case, flows, lookups) for _, case in sorted(cases.items())]
     return tuple(_with_company(verdict, verdicts) for verdict in verdicts)

@@ -11,22 +11,24 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from forensics.observations.table import fact_table
 from forensics.signatures.model import LEVELS
 from forensics.verdicts.model import Limit
-from forensics.verdicts.outcome import table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from forensics.observations.table import Given
     from forensics.signatures.model import Finding
 
 ENOUGH_BYTES: Final = 200_000
 ENOUGH_MS: Final = 15_000.0
 ZERO_WINDOWS: Final = 3
 """One or two zero windows are a hiccup of the receiver; three say that it could not keep up."""
+_SHOWN: Final = ("stream", "goodput_bps", "steady_rate_bps", "burst_bytes", "zero_windows_to_server")
 
 
-def limits(tables: Mapping[str, pl.DataFrame], findings: Sequence[Finding]) -> tuple[Limit, ...]:
+def limits(tables: Mapping[str, Given], findings: Sequence[Finding]) -> tuple[Limit, ...]:
     """One limit for each TCP transfer to the client of at least 200 kB or 15 s, in order of the stream."""
     policed: dict[int, str] = {}
     for finding in findings:
@@ -37,10 +39,11 @@ def limits(tables: Mapping[str, pl.DataFrame], findings: Sequence[Finding]) -> t
                     policed[subject.stream] = max(known, finding.level, key=LEVELS.index)
     long_enough = (pl.col("bytes_to_client") >= ENOUGH_BYTES) | (pl.col("duration_ms") >= ENOUGH_MS)
     rows = (
-        table(tables, "flow")
+        fact_table("flow", tables.get("flow"))
+        .columns([*_SHOWN, "proto", "bytes_to_client", "duration_ms"])
         .filter((pl.col("proto") == "tcp") & pl.col("goodput_bps").is_not_null() & long_enough)
         .sort("stream")
-        .select("stream", "goodput_bps", "steady_rate_bps", "burst_bytes", "zero_windows_to_server")
+        .select(_SHOWN)
     )
     return tuple(_limit(*row, level=policed.get(row[0])) for row in rows.iter_rows())
 

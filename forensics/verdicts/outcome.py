@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from forensics.observations.dictionary import DNS, FLOW
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from forensics.signatures.model import Finding
 
@@ -24,18 +22,17 @@ UNNAMED: Final = "other"
 """Feature of a flow whose app is known and whose feature is not."""
 
 
-def table(tables: Mapping[str, pl.DataFrame], name: str) -> pl.DataFrame:
-    """The fact table ``name`` with every column of the dictionary; missing ones are filled with nulls."""
-    schema = {"flow": FLOW, "dns": DNS}[name].schema()
-    frame = tables.get(name)
-    if frame is None:
-        return pl.DataFrame(schema=schema)
-    missing = [
-        pl.lit(None, dtype=dtype).alias(column)
-        for column, dtype in schema.items()
-        if column not in frame.columns
-    ]
-    return frame.with_columns(missing) if missing else frame
+FLOW_COLUMNS: Final = (
+    "proto", "stream", "ip_version", "client", "server", "server_port", "server_name", "app", "feature",
+    "address_forged", "start_seen", "both_directions", "first_time", "duration_ms", "waited_ms", "syn_count",
+    "icmp_error_frame", "packets_to_server", "packets_to_client", "bytes_to_server", "bytes_to_client",
+    "first_data_to_client_frame", "rst_to_client", "rst_to_client_frames", "rst_to_server_before_rst",
+    "fin_to_client_before_rst", "tls_client_hello", "tls_client_hello_partial", "tls_server_hello", "tls_established",
+    "to_client_bytes_after_hello", "rst_after_hello_ms", "steady_rate_bps",
+)  # fmt: skip
+"""All that verdicts look at in the flow table: of all flows at once, so they are few."""
+DNS_COLUMNS: Final = ("dns", "client", "qname", "bogon_answers", "pool_answers", "app", "feature")
+"""The same of the dns table."""
 
 
 def _n(column: str) -> pl.Expr:

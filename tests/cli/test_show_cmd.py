@@ -19,7 +19,7 @@ def test_show_in_every_format(run, bad, tmp_path):
     assert "\x1b" not in text
     target = tmp_path / "flows.parquet"
     run(bad, "show", "flows", "x.pcap", "--format", "parquet", "-o", str(target))
-    assert pl.read_parquet(target).equals(bad.tables["flow"])
+    assert pl.read_parquet(target).equals(bad.tables["flow"].frame())
     direct = run(bad, "show", "flows", "x.pcap", "--format", "parquet").stdout_bytes
     assert pl.read_parquet(io.BytesIO(direct)).height == 2
     for table in ("resets", "dns"):
@@ -40,7 +40,7 @@ def test_columns_come_in_the_order_asked_for_each_once(run, bad):
 
 def test_all_columns_are_those_of_the_dictionary(run, bad):
     every = run(bad, "show", "flows", "x.pcap", "--columns", "all").stdout.split("\n")[0].split()
-    assert every == bad.tables["flow"].columns
+    assert every == bad.tables["flow"].frame().columns
     brief = run(bad, "show", "flows", "x.pcap").stdout.split("\n")[0].split()
     assert set(brief) < set(every)
 

@@ -103,7 +103,7 @@ def test_nothing_is_blocked_without_a_finding(case):
 
 @every_case
 def test_server_names(case):
-    table = analysed(case).tables["flow"]
+    table = analysed(case).tables["flow"].frame()
     rows = table.filter(table["sni"].is_not_null()).sort("tls_client_hello_frame")
     said = rows.select("tls_client_hello_frame", "stream", "sni").rows()
     hostile = {(row["frame"], row["stream"]) for row in case.expect.get("hostile_sni", [])}
@@ -114,7 +114,7 @@ def test_server_names(case):
 
 @every_case
 def test_dns_look_ups(case):
-    table = analysed(case).tables["dns"]
+    table = analysed(case).tables["dns"].frame()
     columns = ("qname", "qtype", "stream", "query_frames", "response_frames")
     said = sorted(table.select(columns).rows(), key=lambda row: row[3])
     assert said == [tuple(row[column] for column in columns) for row in case.expect["dns"]]

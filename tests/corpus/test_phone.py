@@ -33,7 +33,7 @@ def test_both_formats_are_there_with_root_and_without():
 @on_phones
 def test_flows_name_their_apps(case):
     result = analysis.analyze_capture(str(case.capture))
-    flows = result.tables["flow"].sort("proto", "stream")
+    flows = result.tables["flow"].frame().sort("proto", "stream")
     said = flows.select("proto", "stream", "phone_uid", "phone_app", "phone_uid_differs").rows()
     assert said == [(*row.values(), False) for row in case.expect["phone"]]
     assert result.notes.phone_apps == {row["uid"]: row["app"] for row in case.expect["phone"]}
@@ -43,7 +43,7 @@ def test_flows_name_their_apps(case):
 def test_genuine_headers(case):
     result = analysis.analyze_capture(str(case.capture))
     proxied = case in PROXIED
-    assert set(result.tables["flow"]["genuine_headers"]) == {not proxied}
+    assert set(result.tables["flow"].frame()["genuine_headers"]) == {not proxied}
     assert bool(result.notes.proxied) == proxied
 
 

@@ -23,6 +23,7 @@ from forensics.crosscheck.compare import (
     tshark,
 )
 from forensics.errors import ForensicsError
+from forensics.observations.table import fact_table
 from tests.capture import build
 from tests.conftest import REPO_ROOT
 
@@ -115,13 +116,17 @@ def test_pyshark_brings_what_tshark_prints(request):
 def test_a_wrong_table_of_ours_is_found():
     path = str(PCAPS / "sni-reset-same-ttl" / "capture.pcap")
     analysis = analyze_capture(path)
-    stream = analysis.tables["flow"].filter(pl.col("rst_to_client") > 0)["stream"].item(0)
+    stream = analysis.tables["flow"].frame().filter(pl.col("rst_to_client") > 0)["stream"].item(0)
     here = pl.col("stream") == stream
-    flow = analysis.tables["flow"].with_columns(
-        sni=pl.when(here).then(pl.lit("other.example")).otherwise(pl.col("sni")),
-        rst_to_client=pl.when(here).then(pl.col("rst_to_client") - 1).otherwise(pl.col("rst_to_client")),
+    flow = (
+        analysis.tables["flow"]
+        .frame()
+        .with_columns(
+            sni=pl.when(here).then(pl.lit("other.example")).otherwise(pl.col("sni")),
+            rst_to_client=pl.when(here).then(pl.col("rst_to_client") - 1).otherwise(pl.col("rst_to_client")),
+        )
     )
-    wrong = dataclasses.replace(analysis, tables={**analysis.tables, "flow": flow})
+    wrong = dataclasses.replace(analysis, tables={**analysis.tables, "flow": fact_table("flow", flow)})
     found = {
         check.question: check.differences for check in compare(ours(wrong), tshark(path)) if check.differences
     }

@@ -9,6 +9,7 @@ import polars as pl
 from forensics.analysis import Analysis
 from forensics.capture.batch import CaptureNotes
 from forensics.observations.dictionary import DNS, FLOW, RESET, Table
+from forensics.observations.table import fact_table
 from forensics.signatures.model import Benign, Evidence, Finding, FrameRole, Subject
 from forensics.verdicts import judge, limits
 
@@ -80,7 +81,7 @@ def analysis(
         first_time=1_498_903_200_123_456_789,
         last_time=1_498_903_272_123_456_789,
         quality={"spread": float("nan")},
-        tables=made,
+        tables={name: fact_table(name, frame) for name, frame in made.items()},
         findings=found,
         verdicts=judge(made, found),
         limits=limits(made, found),

@@ -7,6 +7,7 @@ import json
 import polars as pl
 
 from forensics.observations.dictionary import TABLES
+from forensics.observations.table import FactTable
 from forensics.report import rows
 from tests.report.made import HOSTILE
 
@@ -21,9 +22,14 @@ FRAME = pl.DataFrame(
 
 
 def written(write):
-    stream = io.StringIO()
-    write(FRAME, stream)
-    return stream.getvalue()
+    """What one of the writers makes of the rows; the same, however many of them are looked at together."""
+    texts = set()
+    for chunk_rows in (1, 3, 100):
+        stream = io.StringIO()
+        write(FactTable(TABLES["flow"], FRAME, chunk_rows), FRAME.columns, stream)
+        texts.add(stream.getvalue())
+    (text,) = texts
+    return text
 
 
 def test_csv_is_read_back_and_computes_nothing():
@@ -53,9 +59,10 @@ def test_text_is_one_line_a_row_without_escapes():
 
 
 def test_parquet_is_read_back(tmp_path):
-    with (tmp_path / "t.parquet").open("wb") as stream:
-        rows.write_parquet(FRAME, stream)
-    assert pl.read_parquet(tmp_path / "t.parquet").equals(FRAME, null_equal=True)
+    for chunk_rows in (1, 3, 100):
+        with (tmp_path / "t.parquet").open("wb") as stream:
+            rows.write_parquet(FactTable(TABLES["flow"], FRAME, chunk_rows), FRAME.columns, stream)
+        assert pl.read_parquet(tmp_path / "t.parquet").equals(FRAME, null_equal=True)
 
 
 def test_the_brief_columns_are_columns():

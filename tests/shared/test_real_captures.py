@@ -64,7 +64,7 @@ def differing(check: str, truth: Iterable[Any], ours: Iterable[Any]) -> dict[str
 
 
 def flows(analysis: Analysis, proto: str) -> pl.DataFrame:
-    return analysis.tables["flow"].filter(pl.col("proto") == proto)
+    return analysis.tables["flow"].frame().filter(pl.col("proto") == proto)
 
 
 def compare_counts(entry: dict[str, Any], truth: dict[str, Any], analysis: Analysis) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def compare_dns(truth: dict[str, Any], analysis: Analysis) -> dict[str, Any]:
     # Bytes that are no ASCII: the truth files replace them, our table spells them.
     ours = [
         (stream, re.sub(r"\\x[89a-f][0-9a-f]", "\ufffd", name))
-        for stream, name in analysis.tables["dns"].select("stream", "qname").rows()
+        for stream, name in analysis.tables["dns"].frame().select("stream", "qname").rows()
         if name
     ]
     if len(truth.get("dns", [])) < truth.get("dns_total", 0):  # the truth file holds the first ones only

@@ -13,7 +13,7 @@ def test_what_a_forged_answer_explains_is_no_address_block():
     syns = SYNS | {"server": "198.51.100.9", "server_name": "www.example.com", "first_time": 5 * SECOND}
     found = evaluate(RULES, {"dns": dns, "flow": flows(syns)})
     assert [item.signature for item in found.findings] == ["dns.inject.race"]
-    assert found.tables["flow"]["address_forged"].to_list() == [True]
+    assert found.tables["flow"].frame()["address_forged"].to_list() == [True]
     for change in (
         {"server": "93.184.216.34"},
         {"first_time": 0},
@@ -21,7 +21,7 @@ def test_what_a_forged_answer_explains_is_no_address_block():
         {"client": "192.0.2.9"},
     ):
         again = evaluate(RULES, {"dns": dns, "flow": flows(syns | change)})
-        assert again.tables["flow"]["address_forged"].to_list() == [False]
+        assert again.tables["flow"].frame()["address_forged"].to_list() == [False]
         assert "ip.block.syn-blackhole" in {item.signature for item in again.findings}
 
 
