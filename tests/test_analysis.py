@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import io
 import random
+from collections.abc import Iterator
 
 import pytest
 from polars.testing import assert_frame_equal
+from rich.console import Console
 
 from forensics.analysis import Analysis, analyze_capture
 from forensics.errors import CaptureError
+from forensics.observations.collect import Collectors
+from forensics.observations.store import TableStore
+from forensics.observations.table import FactTable
+from forensics.report import rows
 from forensics.report.json_format import dump_json
+from forensics.report.text import text_report
 from tests.conftest import REPO_ROOT
 
 CAPTURES = sorted((REPO_ROOT / "pcaps").glob("*/capture.*"))
@@ -36,6 +43,55 @@ def test_batches_do_not_show(path):
         for name, table in whole.tables.items():
             assert_frame_equal(cut.tables[name].frame(), table.frame(), check_exact=True)
         assert text(cut) == report, packets
+
+
+STORED = [path for path in CAPTURES if path.stat().st_size < MIDDLE]
+
+
+@pytest.mark.parametrize("path", STORED, ids=lambda path: path.parent.name)
+def test_where_rows_are_kept_and_how_many_are_looked_at_does_not_show(path, monkeypatch):
+    whole = analyze_capture(str(path))
+    cut = text(analyze_capture(str(path), chunk_rows=1))
+    monkeypatch.setattr(Collectors, "finish", lambda self: spilled(FINISH(self)))
+    stored = analyze_capture(str(path), chunk_rows=3)
+    assert {cut, text(stored)} == {text(whole)}
+    assert people(stored) == people(whole)
+    for name, table in whole.tables.items():
+        assert_frame_equal(stored.tables[name].frame(), table.frame(), check_exact=True)
+        assert list(shown(stored.tables[name])) == list(shown(table)), name
+
+
+FINISH = Collectors.finish
+
+
+def spilled(tables):
+    """The flow and reset tables in stores that had to go to a file, as if flows had ended in another order."""
+    for name in ("flow", "reset"):
+        frame = tables[name]
+        store = TableStore(frame.schema, number=name if name == "flow" else None)
+        for part in range(3):
+            store.append(frame[list(range(part, frame.height, 3))[::-1]])
+        store.seal("first_frame" if name == "flow" else "frame")
+        tables[name] = store
+    return tables
+
+
+def people(analysis: Analysis) -> str:
+    out = io.StringIO()
+    text_report(analysis, Console(file=out, width=120))
+    return out.getvalue()
+
+
+def shown(table: FactTable) -> Iterator[str | bytes]:
+    """What ``forensics show`` writes in each of its formats."""
+    columns = [column.name for column in table.table.columns]
+    for write in (rows.write_text, rows.write_csv, rows.write_ndjson):
+        stream = io.StringIO()
+        write(table, columns, stream)
+        yield stream.getvalue()
+    binary = io.BytesIO()
+    rows.write_parquet(table, columns, binary)
+    yield binary.getvalue()
 
 
 def frames_of(name: str) -> list[bytes]:

@@ -48,7 +48,7 @@ def test_genuine_headers(case):
 
 
 @on_uninterpretable
-@pytest.mark.parametrize("packets", [1, 7, None])
+@pytest.mark.parametrize("packets", [1, 7, 10_000])
 def test_header_rules_are_uninterpretable(case, packets):
     result = analysis.analyze_capture(str(case.capture), batch_packets=packets)
     assert result.findings == ()
