@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 MAX_EXTENSIONS: Final = 16
 _OTHER: Final = 255  # reserved by IANA: stands for "more extension headers than are followed"
-_FRAGMENT, _AUTH = 44, 51
+FRAGMENT: Final = 44
+"""IPv6's fragment header (RFC 8200, 4.5)."""
+_AUTH: Final = 51
 # Hop-by-hop, routing, fragment, authentication, destination options, mobility, HIP, Shim6.
-_EXTENSIONS: Final = (0, 43, _FRAGMENT, _AUTH, 60, 135, 139, 140)
+_EXTENSIONS: Final = (0, 43, FRAGMENT, _AUTH, 60, 135, 139, 140)
 
 _IPV4: Final = np.dtype([
     ("version_ihl", "u1"), ("tos", "u1"), ("length", ">u2"), ("ident", ">u2"), ("fragment", ">u2"),
@@ -113,6 +115,12 @@ def read_ip(
         counts.ipv4 += int(np.count_nonzero(parts[0].version == 4))  # noqa: PLR2004
         counts.ipv6 += int(np.count_nonzero(parts[-1].version == 6))  # noqa: PLR2004
         counts.bad_ip_header += len(found.row) - sum(map(len, parts))
+    return in_order(parts)
+
+
+def in_order(parts: list[IpPackets]) -> IpPackets:
+    """All of them, in the order of their rows; at least one part."""
+    parts = [part for part in parts if len(part)] or parts[:1]
     if len(parts) == 1:
         return parts[0]
     order = np.argsort(np.concatenate([part.row for part in parts]), kind="stable")
@@ -170,7 +178,7 @@ def _read_ipv6(data: npt.NDArray[np.uint8], found: Candidates, book: AddressBook
     length = np.where(header["length"] == 0, np.maximum(found.wire_length, _IPV6.itemsize), length)
     limit = found.start + length
     captured = np.minimum(limit, found.end)
-    proto, payload, broken, offset, more = _walk_extensions(
+    proto, payload, broken, offset, more = walk_extensions(
         data, header["next"].copy(), found.start + _IPV6.itemsize, captured
     )
     packets = IpPackets(
@@ -193,7 +201,7 @@ def _read_ipv6(data: npt.NDArray[np.uint8], found: Candidates, book: AddressBook
     return packets.where(~broken | packets.fragment)
 
 
-def _walk_extensions(
+def walk_extensions(
     data: npt.NDArray[np.uint8],
     proto: npt.NDArray[np.uint8],
     at: npt.NDArray[np.int64],
@@ -218,10 +226,8 @@ def _walk_extensions(
         open_rows = open_rows[whole]
         head = gather_rows(data, at[open_rows], 8)
         kind = proto[open_rows]
-        size = (head[:, 1].astype(np.int64) + 1) * 8
-        size = np.where(kind == _FRAGMENT, 8, size)
-        size = np.where(kind == _AUTH, (head[:, 1].astype(np.int64) + 2) * 4, size)  # RFC 4302, 2.2
-        is_fragment = kind == _FRAGMENT
+        size = extension_sizes(kind, head)
+        is_fragment = kind == FRAGMENT
         field = head[:, 2].astype(np.int64) << 8 | head[:, 3]
         offset[open_rows[is_fragment]] = field[is_fragment] >> 3
         more[open_rows[is_fragment]] |= (field[is_fragment] & 1) == 1
@@ -234,3 +240,10 @@ def _walk_extensions(
         open_rows = open_rows[~beyond & ~later & np.isin(proto[open_rows], _EXTENSIONS)]
     proto[open_rows] = _OTHER
     return proto, at, broken, offset, more
+
+
+def extension_sizes(kind: npt.NDArray[np.uint8], head: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """Bytes of extension headers, by their kinds and first bytes (shape (headers, 8))."""
+    size = (head[:, 1].astype(np.int64) + 1) * 8
+    size = np.where(kind == FRAGMENT, 8, size)
+    return np.where(kind == _AUTH, (head[:, 1].astype(np.int64) + 2) * 4, size)  # RFC 4302, 2.2

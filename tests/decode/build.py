@@ -80,7 +80,9 @@ def decode(*frames, **how):
     for row in rows:
         row["src"], row["dst"] = book.text(row["src"]), book.text(row["dst"])
         at = row["payload_offset"]
+        row["inside"] = decoder.tunnels.text(row["tunnel"])
+        row["key"] = decoder.tunnels[row["tunnel"]].key if row["tunnel"] >= 0 else -1
         row["payload"] = decoded.data[at : at + row["payload_captured"]].tobytes()
     assert counts.packets == counts.explained == len(batch)
-    assert len(rows) == counts.tcp + counts.udp + counts.icmp_errors
+    assert len(rows) == counts.tcp + counts.udp + counts.icmp_errors + counts.carriers
     return rows, counts
