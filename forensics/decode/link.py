@@ -61,6 +61,10 @@ class Network:
     """First byte of the IP header in ``Batch.data``."""
     version: npt.NDArray[np.uint8]
     """4 or 6, as the link layer says; 0 where only the header itself can tell."""
+    end: npt.NDArray[np.int64]
+    """Where the bytes end that were captured of the packet; padding and checksums that can be told are left out."""
+    wire_length: npt.NDArray[np.int64]
+    """Bytes of it on the wire, by the headers before it."""
 
 
 def find_network(batch: Batch, counts: DecodeCounts) -> Network:
@@ -72,7 +76,7 @@ def find_network(batch: Batch, counts: DecodeCounts) -> Network:
         wire_length=batch.wirelen,
     )
     found, version = by_linktype(batch.data, found, batch.linktype, counts)
-    return Network(found.row, found.start, version)
+    return Network(found.row, found.start, version, found.end, found.wire_length)
 
 
 def by_linktype(

@@ -90,8 +90,9 @@ def read_mpls(walk: Walk, found: Candidates) -> None:
 
 def _pseudowire(walk: Walk, found: Candidates) -> None:
     """Ethernet, behind a control word (RFC 4448, 4.6) or at once: told by which of the two makes an EtherType."""
-    found, head = walk.read(found, _PSEUDOWIRE)
-    controlled = np.isin(big16(head, 4 + 12), _INSIDE)
+    found = walk.whole(found, _ETHERNET)
+    head = gather_rows(walk.data, found.start, _PSEUDOWIRE)
+    controlled = np.isin(big16(head, 4 + 12), _INSIDE) & (found.end - found.start >= _PSEUDOWIRE)
     plain = ~controlled & np.isin(big16(head, 12), _INSIDE)
     walk.then(Header.ETHERNET, skip(found.where(controlled), 4))
     walk.then(Header.ETHERNET, found.where(plain))

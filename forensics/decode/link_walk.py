@@ -128,14 +128,16 @@ class Walk:
         self, readers: Mapping[Header, Callable[[Walk, Candidates], None]]
     ) -> tuple[Candidates, npt.NDArray[np.uint8]]:
         """Reads on until IP is reached everywhere; where IP begins, in the order of rows, and its version."""
+        in_order = True
         for _ in range(MAX_LINK_HEADERS):
             if not self._todo:
                 break
             todo, self._todo = self._todo, {}
             for header, parts in todo.items():
+                in_order &= len(parts) == 1
                 readers[header](self, joined(parts))
         self.counts.link_depth_limit += sum(len(part.row) for parts in self._todo.values() for part in parts)
-        if len(self._found) == 1:
+        if len(self._found) == 1 and in_order:
             return self._found[0]
         found = joined([part for part, _ in self._found])
         versions = [version for _, version in self._found]
