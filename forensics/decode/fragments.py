@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from forensics.capture.gather import gather_rows
-from forensics.decode.network import FRAGMENT, IpPackets, extension_sizes, walk_extensions
+from forensics.decode.network import FRAGMENT, MAX_EXTENSIONS, IpPackets, extension_sizes, walk_extensions
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -41,7 +41,7 @@ class _First:
 
 
 @dataclass(slots=True)
-class _Datagram:
+class Datagram:
     """A datagram that is not complete yet."""
 
     time: int
@@ -110,8 +110,17 @@ class Reassembly:
     """
 
     def __init__(self) -> None:
-        self._open: dict[tuple[Any, ...], _Datagram] = {}
+        self._open: dict[tuple[Any, ...], Datagram] = {}
         self._bytes = 0
+
+    def __len__(self) -> int:
+        """Datagrams that are waited for."""
+        return len(self._open)
+
+    @property
+    def held(self) -> int:
+        """Bytes that they take."""
+        return self._bytes
 
     def put_together(
         self,
@@ -190,13 +199,13 @@ class Reassembly:
         made, data = _as_packets(data, packets, done)
         return made, data, packets.row[np.array(overlapping, dtype=np.int64)]
 
-    def _find(self, key: tuple[Any, ...], time: int, timeout: int, counts: DecodeCounts) -> _Datagram:
+    def _find(self, key: tuple[Any, ...], time: int, timeout: int, counts: DecodeCounts) -> Datagram:
         datagram = self._open.get(key)
         if datagram is not None and abs(time - datagram.time) > timeout:
             self._drop(key)
             datagram = None
         if datagram is None:
-            datagram = self._open[key] = _Datagram(time)
+            datagram = self._open[key] = Datagram(time)
             self._bytes += _ENTRY_BYTES
             counts.fragments_unfinished += 1
         return datagram
@@ -237,7 +246,7 @@ def _fragment_headers(
     kind = kind.copy()
     going = np.arange(len(at))
     field_ = np.zeros(len(at), dtype=np.int64)
-    for _ in range(MAX_STEPS):
+    for _ in range(MAX_EXTENSIONS + 1):
         head = gather_rows(data, at[going], 8)
         field_[going] = head[:, 2].astype(np.int64) << 8 | head[:, 3]
         # A fragment header that makes no fragment of the packet (RFC 6946) is passed over.
@@ -252,9 +261,6 @@ def _fragment_headers(
     head = gather_rows(data, at, 8)
     ident = head[:, 4:8].copy().view(">u4").reshape(-1).astype(np.int64)
     return at, head[:, 0].astype(np.int64), field_, ident
-
-
-MAX_STEPS: Final = 17
 
 
 def _as_packets(
