@@ -21,6 +21,7 @@ from forensics.flows.arrays import (
 from forensics.flows.conversations import Conversations
 from forensics.flows.duplicates import CopyFinder
 from forensics.flows.sequence import SequenceTracker
+from forensics.flows.unseen import count_unseen
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -108,6 +109,9 @@ class FlowEngine:
         self.conversations = Conversations()
         self.sequence = SequenceTracker()
         self.copies = CopyFinder()
+        self.unseen_segments = 0
+        """Acknowledgements of bytes that the capture does not hold, and how many bytes: sums over all flows."""
+        self.unseen_bytes = 0
         self._ttls: list[pl.DataFrame] = []
         self.flows = GrowingColumns(
             {
@@ -161,6 +165,9 @@ class FlowEngine:
                 "ipid_same": (np.int64, 0),
                 "ipid_near": (np.int64, 0),
                 "ipid_last": (np.int64, -1),
+                "acked": (np.int64, -1),
+                "unseen_segments": (np.int64, 0),
+                "unseen_bytes": (np.int64, 0),
                 **{f"first_{letter}": (np.int64, NEVER) for letter in LETTERS},
             }
         )
@@ -180,6 +187,9 @@ class FlowEngine:
         batch = self._annotate(packets, flow, side, quoted)
         self._sum_flows(batch)
         self._sum_sides(batch)
+        missed = count_unseen(batch, self.sides, self.sequence)
+        self.unseen_segments += missed[0]
+        self.unseen_bytes += missed[1]
         self._count_ttls(batch)
         return batch
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from forensics.decode.flags import UDP
 from forensics.flows.engine import FlowEngine
+from forensics.observations.capture_facts import CaptureFacts
 from forensics.observations.dns import DnsCollector
 from forensics.observations.flows import Collected, build_flows
 from forensics.observations.resets import ResetCollector
@@ -34,6 +35,7 @@ class Collectors:
     resets: ResetCollector = field(default_factory=ResetCollector)
     throughput: ThroughputCollector = field(default_factory=ThroughputCollector)
     dns: DnsCollector = field(default_factory=DnsCollector)
+    facts: CaptureFacts = field(default_factory=CaptureFacts)
     backward_times: int = 0
     """Packets that carry an earlier time than one before them."""
     _clock: int = 0
@@ -48,6 +50,7 @@ class Collectors:
         before = np.concatenate([[self._clock], clock[:-1]])
         self.backward_times += int(np.count_nonzero(time < before))
         self._clock = int(clock[-1])
+        self.facts.add(packets, clock, before)
         batch = self.engine.add(packets)
         self.tls.add(batch, data)
         self.resets.add(batch, self.engine, self.tls)

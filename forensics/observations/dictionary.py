@@ -129,6 +129,7 @@ FLOW: Final = Table(
         _c("icmp_error_frame", pl.Int64, "frame", "first ICMP error that quotes a packet of this flow", role="icmp_error"),
         _c("icmp_error_type", pl.Int64, "", "its type", "RFC 792, RFC 4443"),
         _c("icmp_error_code", pl.Int64, "", "its code"),
+        _c("unseen_segments", pl.Int64, "packets", "acknowledgements of bytes that the capture does not hold: what the capture missed, of both sides", "Wireshark tcp.analysis.ack_lost_segment"),
         _c("duplicated_packets", pl.Int64, "packets", "packets that the capture holds a second time (SPAN): they repeat one of the 8 before them of their sender within 5 ms, with equal checksum, IP-ID, seq, ack, flags, window and length and a TTL that differs by at most 1; they are left out of all other columns"),
         _c("client_first_bytes", pl.String, "", "hex of the first 16 payload bytes of the client, from the start of its stream"),
         _c("server_first_bytes", pl.String, "", "the same of the server"),

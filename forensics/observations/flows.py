@@ -234,11 +234,18 @@ def _traffic(collected: Collected, sides: Sides) -> dict[str, Any]:
         )
         # One byte more than was seen is a FIN or a keep-alive; more than a hundredth is capture loss.
         unseen |= (sequence.sides["highest"][mine] >= 0) & (acked - sent > np.maximum(acked // 100, 1))
+        # A hole in the middle counts unless as many bytes were captured all the same, in another order.
+        unseen |= (table["unseen_bytes"][mine] > np.maximum(acked // 100, 1)) & (
+            table["payload"][mine] < acked
+        )
         # In mid-flow the first bytes captured are not the first bytes of the stream.
         columns[f"{'client' if word == 'to_server' else 'server'}_first_bytes"] = where_known(
             collected.tls.first_hex(mine), sequence.sides["syn_seen"][mine]
         )
     columns["complete_capture"] = ~unseen
+    columns["unseen_segments"] = (
+        table["unseen_segments"][sides.client] + table["unseen_segments"][sides.server]
+    )
     columns["duplicated_packets"] = engine.flows["copies"][sides.flow]
     place = pl.DataFrame({"fs": sides.client, "other": sides.server})
     for name, key in (("client_local", "fs"), ("server_local", "other")):

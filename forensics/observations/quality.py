@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from forensics.capture.batch import CaptureNotes
     from forensics.decode import DecodeCounts
     from forensics.observations.collect import Collectors
@@ -46,10 +48,29 @@ def capture_quality(
         "flows_without_start": tcp.filter(~pl.col("start_seen")).height,
         "one_sided_tcp_flows": one_sided.height,
         "flows_with_capture_loss": tcp.filter(~pl.col("complete_capture")).height,
+        "dropped_by_kernel": notes.dropped_by_kernel,
+        "dropped_by_system": _said(interface.os_dropped for interface in notes.interface_list),
+        "received_by_interfaces": _said(interface.received for interface in notes.interface_list),
+        "lost_between_packets": notes.lost_between_packets,
+        "acked_unseen_segments": collectors.engine.unseen_segments,
+        "acked_unseen_bytes": collectors.engine.unseen_bytes,
         "duplicated_packets": collectors.engine.copies.total,
+        "packets_over_1500_bytes": collectors.facts.over_mtu,
+        "packets_over_9216_bytes": collectors.facts.over_jumbo,
+        "longest_packet_over_1500_bytes": collectors.facts.longest_ip or None,
+        "clock_tick_ms": None if collectors.facts.tick_ns is None else collectors.facts.tick_ns // 1_000_000,
+        "longest_gap_ms": collectors.facts.longest_gap / 1e6,
+        "files": len(notes.files),
+        "damaged_files": sum(1 for file in notes.files if file.damage),
         "not_dns_on_port_53": collectors.dns.not_dns,
         "dns_cut_by_snaplen": collectors.dns.cut,
     }
+
+
+def _said(counts: Iterable[int | None]) -> int | None:
+    """Sum of what is told; None when nothing is."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
 
 
 def _decoded(counts: DecodeCounts) -> dict[str, Any]:

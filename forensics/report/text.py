@@ -16,6 +16,7 @@ from rich.text import Text
 from forensics import __version__
 from forensics.report.owners import owners_of, phone_apps
 from forensics.report.printable import clipped
+from forensics.report.quality import quality_lines
 from forensics.report.scope import closed_gates, looked_at, unapplied, untested_benign
 from forensics.report.times import to_the_ms
 from forensics.verdicts.sentences import rate
@@ -54,6 +55,7 @@ def text_report(analysis: Analysis, console: Console) -> None:
         for finding in analysis.findings:
             _finding(finding, owners_of(finding, owners), out)
     _limits(analysis, out)
+    _quality(analysis, out)
     _scope(analysis, out)
 
 
@@ -307,25 +309,20 @@ def _limits(analysis: Analysis, out: _Writer) -> None:
         )
 
 
+def _quality(analysis: Analysis, out: _Writer) -> None:
+    lines = quality_lines(analysis.quality)
+    if not lines:
+        return
+    out.heading("What this capture can and cannot show")
+    for line in lines:
+        out.put(_safe(line), indent=2)
+
+
 def _scope(analysis: Analysis, out: _Writer) -> None:
     notes = analysis.notes
     lines = [*closed_gates(analysis), *unapplied(analysis), *untested_benign(analysis)]
     if notes.proxied:
         lines.insert(0, f"{notes.proxied}.")
-    if notes.truncated_packets:
-        lines.append(
-            f"{_number(notes.truncated_packets, 'packet')} cut short by the capture's snapshot length."
-        )
-    if notes.untimed_packets:
-        lines.append(f"{_number(notes.untimed_packets, 'packet')} without a time.")
-    backward = analysis.quality.get("backward_timestamps")
-    if isinstance(backward, int) and backward > 0:
-        lines.append(f"{_number(backward, 'packet')} with a time before that of the packet ahead of it.")
-    if notes.skipped_blocks:
-        kinds = ", ".join(sorted(notes.skipped_blocks))
-        lines.append(
-            f"{_number(sum(notes.skipped_blocks.values()), 'block')} of unknown type skipped ({kinds})."
-        )
     lines += [warning for warning in notes.warnings[:_LIMITS] if warning != notes.damage]
     if analysis.findings:
         lines.insert(0, f"Looked at: {looked_at(analysis)}.")
