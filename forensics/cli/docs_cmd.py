@@ -32,13 +32,14 @@ def observations(form: str) -> None:
 
 @docs.command()
 def formats() -> None:
-    """Print what can be opened, as Markdown: containers and compressions."""
+    """Print what can be opened, as Markdown: containers, compressions and link layers."""
     for line in _formats():
         click.echo(line)
 
 
 def _formats() -> Iterator[str]:
     from forensics.capture.formats import COMPRESSIONS, CONTAINERS
+    from forensics.decode.link_types import BETWEEN, LINKTYPE_NAMES, LINKTYPES
 
     yield "| file format | what it is | told by |"
     yield "|---|---|---|"
@@ -49,6 +50,18 @@ def _formats() -> Iterator[str]:
     yield "|---|---|---|"
     for packed in COMPRESSIONS:
         yield f"| {packed.name} | {packed.what} | {packed.recognised} |"
+    yield ""
+    yield "| link layer | `LINKTYPE_` | number |"
+    yield "|---|---|---|"
+    for name in dict.fromkeys(LINKTYPES.values()):
+        numbers = [number for number, its in LINKTYPES.items() if its == name]
+        constants = dict.fromkeys(f"`{LINKTYPE_NAMES[number]}`" for number in numbers)
+        yield f"| {name} | {', '.join(constants)} | {', '.join(map(str, numbers))} |"
+    yield ""
+    yield "| between it and IP | what of it | told by |"
+    yield "|---|---|---|"
+    for name, what, told_by in BETWEEN:
+        yield f"| {name} | {what} | {told_by} |"
 
 
 def _type(column: Column) -> str:

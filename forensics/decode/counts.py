@@ -30,6 +30,7 @@ class DecodeCounts:
     other_ip: int = 0
     """IP packets of another protocol, tunnels that cannot be opened, and more extension headers than are followed."""
     not_ip: int = 0
+    """No IP inside; pieces of 802.11 frames and of multilink PPP, which are not put together, too."""
     carriers: int = 0
     """Rows of UDP headers that carry a tunnel; their packets are counted as what is inside."""
     tunnels: dict[str, int] = field(default_factory=dict)

@@ -4,6 +4,7 @@ from click.testing import CliRunner
 
 from forensics.capture.formats import COMPRESSIONS, CONTAINERS
 from forensics.cli import main
+from forensics.decode.link_types import LINKTYPES
 from forensics.observations.dictionary import TABLES
 
 
@@ -22,6 +23,8 @@ def test_every_format_is_one_row_of_a_markdown_table():
     names = [row.split("|")[1].strip() for row in rows]
     for known in (*CONTAINERS, *COMPRESSIONS):
         assert known.name in names
+    assert set(LINKTYPES.values()) <= set(names)
+    assert "| raw IP | `RAW` | 12, 14, 101 |" in rows
 
 
 def test_every_column_is_one_line_of_text():

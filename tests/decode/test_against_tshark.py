@@ -47,11 +47,8 @@ OPTIONS = ["tcp.desegment_tcp_streams:FALSE", "ip.defragment:FALSE", "ipv6.defra
 
 REFUSED = {"malformed/libpcap_pcap-invalid-version-1.pcap"}
 TUNNELS = {
-    "dns/ndpi_dns.pcap": "PPPoE",
     "encap/ja4_gre-erspan-vxlan.pcap": "GRE",
     "encap/zeek_gre-sample.pcap": "GRE",
-    "encap/zeek_nflog-http.pcap": "NFLOG link type",
-    "quic/zeek_quicgo_handshake.pcap": "PPP link type",
 }
 """Wireshark looks inside these; the packet table does not yet."""
 LYING_LENGTHS = {"malformed/ndpi_fuzz-2006-06-26-2594.pcap", "malformed/ndpi_fuzz-2020-02-16-11740.pcap"}
