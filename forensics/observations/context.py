@@ -30,6 +30,7 @@ ANSWER_MARGIN_NS: Final = 10_000_000_000
 CONTROL_MARGIN_NS: Final = 120_000_000_000
 """A control transfer may lie this far away in time."""
 
+_PORTS: Final = 1 << 16
 _ORDINARY_V4: Final = frozenset(map(str, range(1, 224))) - {"10", "100", "127", "169", "172", "192", "198"}
 """First bytes of addresses that are not in any special-purpose block (RFC 6890)."""
 _ORDINARY_V6: Final = frozenset({"24", "26", "28", "2a", "2c"})
@@ -68,16 +69,16 @@ def add_context(flows: pl.DataFrame, dns: pl.DataFrame, last_time: int) -> tuple
         **_others(facts),
         **_endpoint(facts),
         "capture_after_ms": (last_time - facts["last_time"]) / 1e6,
-        "server_private": _server_private(facts),
+        "server_private": _server_private(flows),
     }
-    flows = flows.with_columns(
+    dns = dns.with_columns(_answers_tls_ok(flows, dns))
+    return flows.with_columns(
         columns[name].cast(FLOW.column(name).dtype).alias(name) for name in FLOW_FILLED
-    )
-    return flows, dns.with_columns(_answers_tls_ok(facts, dns))
+    ), dns
 
 
 def _facts(flows: pl.DataFrame) -> pl.DataFrame:
-    """The columns needed here, with numbers in place of names and addresses, and how each flow went."""
+    """How each flow went: no more columns than are needed here, with numbers in place of names and addresses."""
     frames = (
         flows.select(
             pl.int_range(pl.len()).alias("row"),
@@ -106,28 +107,55 @@ def _facts(flows: pl.DataFrame) -> pl.DataFrame:
     hello_in_time = never_reset | (pl.col("tls_server_hello_frame") < first_reset).fill_null(value=False)
     data_in_time = never_reset | (pl.col("first_data_to_client_frame") < first_reset).fill_null(value=False)
     return (
-        flows.with_columns(row=pl.int_range(pl.len()))
-        .join(frames, on="row", how="left", maintain_order="left")
+        flows.with_columns(reset_frame=_at_rows(flows.height, frames))
         .with_columns(
+            answer_frame=pl.min_horizontal("syn_ack_frame", "first_data_to_client_frame"),
+        )
+        .select(
+            "first_frame",
+            "first_time",
+            "last_time",
+            "answer_frame",
+            "goodput_bps",
+            "tls_hello_bytes",
+            "server_port",
+            row=pl.int_range(pl.len(), dtype=pl.Int32),
             client_id=_number("client"),
             server_id=_number("server"),
             name_id=_number("server_name"),
+            sni_id=_number("sni"),
+            hello_frame="tls_server_hello_frame",
+            answer_time=_answer_time(),
+            tried=tcp & pl.col("start_seen").fill_null(value=False),
             answered=pl.when(tcp)
             .then(pl.col("syn_ack_frame").is_not_null() | got_data)
             .otherwise(pl.col("packets_to_client").fill_null(0) > 0),
-            answer_frame=pl.min_horizontal("syn_ack_frame", "first_data_to_client_frame"),
             hello_ok=hello & hello_in_time,
             went_ok=(hello & hello_in_time) | (~hello & ~tls & ~partial & got_data & data_in_time),
             went_reset=tls & reset & ~hello_first,
             went_silent=tls & ~reset & (after_hello == 0),
         )
-        .with_columns(answer_time=_answer_time())
+        # Client and server as one number, so that "same client, same server" is one group too.
+        .with_columns(
+            pair_id=(pl.col("client_id").cast(pl.Int64) * flows.height + pl.col("server_id"))
+            .rank("dense")
+            .cast(pl.Int64)
+            - 1
+        )
     )
 
 
+def _at_rows(height: int, frames: pl.DataFrame) -> pl.Series:
+    """``reset_frame`` at the numbers ``row``, null in all other rows."""
+    found = np.full(height, -1, dtype=np.int64)
+    found[frames["row"].to_numpy()] = frames["reset_frame"].to_numpy()
+    values = pl.Series(found)
+    return pl.select(pl.when(values >= 0).then(values)).to_series()
+
+
 def _number(column: str) -> pl.Expr:
-    """Equal values as equal numbers from 0 on; null becomes -1."""
-    return (pl.col(column).rank("dense").cast(pl.Int64) - 1).fill_null(-1)
+    """Equal values as equal numbers from 0 on, in the order of the values; null becomes -1."""
+    return (pl.col(column).rank("dense").cast(pl.Int32) - 1).fill_null(-1)
 
 
 def _answer_time() -> pl.Expr:
@@ -186,48 +214,53 @@ def _names(facts: pl.DataFrame) -> dict[str, pl.Series]:
 
 def _endpoint_names(facts: pl.DataFrame) -> dict[str, pl.Series]:
     """Handshakes of the client with the same server address and port that succeeded under another SNI."""
-    end = ["client", "server", "server_port"]
+    asked = facts.select(
+        (pl.col("pair_id") * _PORTS + pl.col("server_port")).alias("end"),
+        "sni_id",
+        "hello_ok",
+        "hello_frame",
+        "tls_hello_bytes",
+    )
     good = (
-        facts.filter(pl.col("hello_ok"), pl.col("sni").is_not_null())
-        .group_by(*end, "sni")
+        asked.filter(pl.col("hello_ok"), pl.col("sni_id") >= 0)
+        .group_by("end", "sni_id")
         .agg(
-            pl.len().cast(pl.Int64).alias("count"),
-            pl.col("tls_server_hello_frame").min().alias("frame"),
+            pl.len().cast(pl.Int64).alias("same"),
+            pl.col("hello_frame").min().alias("frame"),
             pl.col("tls_hello_bytes").max().alias("bytes"),
         )
-        .sort("frame", "sni", nulls_last=True)
+        .sort("frame", "sni_id", nulls_last=True)
     )
-    ends = good.group_by(end, maintain_order=True).agg(
-        pl.col("count").sum().alias("total"),
-        pl.col("sni").first().alias("first_sni"),
+    ends_of = good.group_by("end", maintain_order=True).agg(
+        pl.col("same").sum().alias("total"),
+        pl.col("sni_id").first().alias("first_sni"),
         pl.col("frame").first().alias("first_frame_of"),
         pl.col("frame").get(1, null_on_oob=True).alias("second_frame_of"),
     )
     # The same once more in order of size: the largest of another name is the first or the second.
     sizes = (
         good.drop_nulls("bytes")
-        .sort(["bytes", "sni"], descending=[True, False])
-        .group_by(end, maintain_order=True)
+        .sort(["bytes", "sni_id"], descending=[True, False])
+        .group_by("end", maintain_order=True)
         .agg(
-            pl.col("sni").first().alias("largest_sni"),
+            pl.col("sni_id").first().alias("largest_sni"),
             pl.col("bytes").first().alias("largest"),
             pl.col("bytes").get(1, null_on_oob=True).alias("second_largest"),
         )
     )
-    same = good.select(*end, "sni", pl.col("count").alias("same"))
     joined = (
-        facts.select(*end, "sni")
-        .join(ends, on=end, how="left", maintain_order="left")
-        .join(same, on=[*end, "sni"], how="left", maintain_order="left")
-        .join(sizes, on=end, how="left", maintain_order="left")
+        asked.select("end", "sni_id")
+        .join(ends_of.join(sizes, on="end", how="left"), on="end", how="left", maintain_order="left")
+        .join(good.select("end", "sni_id", "same"), on=["end", "sni_id"], how="left", maintain_order="left")
     )
+    # a flow without a name is equal to none: every name is another one
     result = joined.select(
         (pl.col("total").fill_null(0) - pl.col("same").fill_null(0)).alias("endpoint_other_names_ok"),
-        pl.when(pl.col("first_sni") == pl.col("sni"))
+        pl.when(pl.col("first_sni") == pl.col("sni_id"))
         .then("second_frame_of")
         .otherwise("first_frame_of")
         .alias("endpoint_control_frame"),
-        pl.when(pl.col("largest_sni") == pl.col("sni"))
+        pl.when(pl.col("largest_sni") == pl.col("sni_id"))
         .then("second_largest")
         .otherwise("largest")
         .alias("endpoint_control_hello_bytes"),
@@ -237,17 +270,13 @@ def _endpoint_names(facts: pl.DataFrame) -> dict[str, pl.Series]:
 
 def _others(facts: pl.DataFrame) -> dict[str, pl.Series]:
     """What the client's flows to other servers met while this one ran."""
-    # Client and server as one number, so that "same client, same server" is one group too.
-    facts = facts.with_columns(pair_id=pl.struct("client_id", "server_id").rank("dense").cast(pl.Int64) - 1)
     asked = _spans(facts, "pair_id", ANSWER_MARGIN_NS)
     good = facts.filter("answered").sort("answer_time", "answer_frame", "first_frame", nulls_last=True)
     time = _ints(good, "answer_time")
     clients, pairs = _ints(good, "client_id"), _ints(good, "pair_id")
     answered = count_inside(Moments(clients, time), asked.group, asked.low, asked.high)
     answered -= count_inside(Moments(pairs, time), asked.colour, asked.low, asked.high)
-    bad = facts.filter(
-        pl.col("proto") == "tcp", ~pl.col("answered"), pl.col("start_seen").fill_null(value=False)
-    )
+    bad = facts.filter("tried", ~pl.col("answered"))
     tried = _spans(bad, "pair_id")
     failed = count_overlaps(tried, asked, by_colour=False) - count_overlaps(tried, asked, by_colour=True)
     first = first_of_other_colour(clients, pairs, time, asked)
@@ -267,16 +296,16 @@ def _endpoint(facts: pl.DataFrame) -> dict[str, pl.Series]:
     return counts.to_dict(as_series=True)
 
 
-def _server_private(facts: pl.DataFrame) -> pl.Series:
+def _server_private(flows: pl.DataFrame) -> pl.Series:
     """Whether the server's address is special-purpose; documentation addresses stand for public ones in captures."""
-    servers = facts["server"].unique().drop_nulls().to_list()
+    servers = flows["server"].unique().drop_nulls().to_list()
     special = [
         server
         for server in servers
         # the long look at every network is for the few that are left
         if not _ordinary(server) and bogon_kind(server) not in {None, "documentation"}
     ]
-    return facts["server"].is_in(pl.Series(special, dtype=pl.String).implode())
+    return flows["server"].is_in(pl.Series(special, dtype=pl.String).implode())
 
 
 def _ordinary(address: str) -> bool:
@@ -286,10 +315,13 @@ def _ordinary(address: str) -> bool:
     return address.partition(".")[0] in _ORDINARY_V4
 
 
-def _answers_tls_ok(facts: pl.DataFrame, dns: pl.DataFrame) -> pl.Series:
+def _answers_tls_ok(flows: pl.DataFrame, dns: pl.DataFrame) -> pl.Series:
     """ServerHellos that the client got for this name from one of the answers."""
     good = (
-        facts.filter(pl.col("tls_server_hello").fill_null(value=False), pl.col("sni").is_not_null())
+        flows.lazy()
+        .filter(pl.col("tls_server_hello").fill_null(value=False), pl.col("sni").is_not_null())
+        .select("client", "sni", "server")
+        .collect()
         .group_by("client", "sni", "server")
         .agg(pl.len().cast(pl.Int64).alias("count"))
     )

@@ -22,8 +22,9 @@ _LEAST_POINTS: Final = (2, 5, 8, 12)
 
 _SUBJECT: Final = (
     "dns", "flow", "proto", "stream", "client", "client_port", "resolver", "resolver_port", "server", "server_port",
+    "carrier",
 )  # fmt: skip
-"""What names the subject of a row, and its target where no other column does."""
+"""What names the subject of a row, and its target where no other column does; and whether it is one at all."""
 
 
 def level_numbers(scores: NDArray[np.int64]) -> NDArray[np.int64]:

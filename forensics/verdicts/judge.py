@@ -30,7 +30,7 @@ from forensics.verdicts.outcome import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from forensics.observations.table import Given
+    from forensics.observations.table import FactTable, Given
     from forensics.signatures.model import Finding
 
 _LIKELY: Final = LEVELS.index("likely")
@@ -52,11 +52,20 @@ def judge(tables: Mapping[str, Given], findings: Sequence[Finding]) -> tuple[Ver
         for subject in finding.subjects
     ]
     likely = [finding for finding in findings if LEVELS.index(finding.level) >= _LIKELY]
-    seen = fact_table("flow", tables.get("flow")).columns(FLOW_COLUMNS)
-    flows = app_flows(seen, harmed, forged_addresses(lookups, likely))
+    flows = app_flows(
+        _of_apps(fact_table("flow", tables.get("flow"))), harmed, forged_addresses(lookups, likely)
+    )
     cases = _cases(flows, lookups, findings)
     verdicts = [_verdict(case, flows, lookups) for _, case in sorted(cases.items())]
     return tuple(_with_company(verdict, verdicts) for verdict in verdicts)
+
+
+def _of_apps(flows: FactTable) -> pl.DataFrame:
+    """What verdicts look at, of the flows whose app is known: in most captures these are not all."""
+    known = pl.col("app").is_not_null()
+    if not flows.columns(["app"]).select(known.any()).item():
+        return fact_table(flows.table.name, None).columns(FLOW_COLUMNS)
+    return pl.concat([chunk.select(FLOW_COLUMNS).filter(known) for chunk in flows.chunks()], rechunk=True)
 
 
 def _is_dns(finding: Finding) -> bool:
