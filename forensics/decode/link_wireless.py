@@ -27,6 +27,7 @@ MAX_SUBFRAMES: Final = 64
 _FCS: Final = 4
 _RADIOTAP: Final = 8
 _TSFT, _FLAGS, _MORE_PRESENT = 1, 2, 0x80
+MAX_PRESENT_WORDS: Final = 64
 _FLAG_FCS, _FLAG_PADDING = 0x10, 0x20
 _PRISM: Final = 144
 _PRISM_CODES: Final = (0x41, 0x44)
@@ -121,7 +122,9 @@ def _radiotap_flags(
     # Words of present bits go on while the highest bit is set; only the first one can promise flags.
     fields = np.full(len(found.row), _RADIOTAP, dtype=np.int64)
     more = np.flatnonzero(present[:, 3] & _MORE_PRESENT != 0)
-    while len(more):
+    for _ in range(MAX_PRESENT_WORDS):
+        if len(more) == 0:
+            break
         more = more[fields[more] + 4 <= size[more]]
         word = gather_rows(walk.data, taken(found, more).start + fields[more], 4)
         fields[more] += 4
@@ -130,6 +133,7 @@ def _radiotap_flags(
     stamped = present[:, 0] & _TSFT != 0
     at = np.where(stamped, ((fields + 7) & ~7) + 8, fields)
     told = (present[:, 0] & _FLAGS != 0) & (at < size)
+    told[more] = False  # more words than are followed, so nobody knows where the flags are
     flags = gather_rows(walk.data, found.start + np.where(told, at, 0), 1)[:, 0]
     return np.where(told, flags, 0).astype(np.uint8)
 

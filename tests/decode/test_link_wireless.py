@@ -4,7 +4,7 @@ import pytest
 
 from forensics.decode.counts import DecodeCounts
 from forensics.decode.link import find_network
-from forensics.decode.link_wireless import MAX_SUBFRAMES
+from forensics.decode.link_wireless import MAX_PRESENT_WORDS, MAX_SUBFRAMES
 from tests.decode.build import batch_of, decode
 from tests.decode.link_cases import DATA, FOUR, aggregate, llc, radiotap, wifi
 
@@ -50,6 +50,20 @@ def test_a_checksum_is_not_payload(behind):
     found = find_network(batch_of(raw, linktype=127), DecodeCounts())
     assert found.wire_length.tolist() == [len(FOUR)]
     assert (found.end - found.start).tolist() == [len(FOUR)]
+
+
+@pytest.mark.parametrize(("words", "padded"), [(MAX_PRESENT_WORDS, True), (MAX_PRESENT_WORDS + 1, False)])
+def test_as_many_present_words_as_are_followed(words, padded):
+    """Behind more of them the flags are not looked for, and the padding they announce is taken for the packet."""
+    raw = radiotap(
+        wifi(bytes(2) + llc(), "8801", behind="0000"),
+        1 << 31 | 2,
+        *[1 << 31] * (words - 1),
+        0,
+        fields=b"\x20",
+    )
+    rows, counts = decode(raw, linktype=127)
+    assert (len(rows), counts.not_ip) == (padded, not padded)
 
 
 def test_a_checksum_that_was_not_captured_takes_no_payload():

@@ -65,7 +65,24 @@ def linked(ethertype: int, wrap: Wrap) -> Wrap:
 
 
 WLAN = "08010000" + "00" * 18 + "1000" + "aaaa03000000"
+AMSDU = "88020000" + "00" * 18 + "1000" + "8000"
 QOS_WLAN = "88020000" + "00" * 18 + "1000" + "0000" + "aaaa03000000"
+
+
+def snap(inner: bytes) -> bytes:
+    """LLC and SNAP (IEEE 802.2)."""
+    return ethertyped("aaaa03000000")(inner)
+
+
+def subframes(inner: bytes) -> bytes:
+    """Two packets in one 802.11 frame."""
+    first, last = (bytes(12) + struct.pack(">H", len(llc)) + llc for llc in (snap(SEGMENT), snap(inner)))
+    return bytes.fromhex(AMSDU) + first + bytes(-len(first) % 4) + last
+
+
+def ieee8023(inner: bytes) -> bytes:
+    """Ethernet with a length."""
+    return bytes(12) + struct.pack(">H", len(snap(inner))) + snap(inner)
 
 
 def ethertyped(head: str) -> Wrap:
@@ -75,17 +92,21 @@ def ethertyped(head: str) -> Wrap:
 
 LINKS: dict[int, tuple[Wrap, ...]] = {
     0: (typed("02000000", "1e000000"), typed("00000002", "0000001c")),  # BSD loopback, both byte orders
-    1: (ethertyped("00" * 12),),
+    1: (ethertyped("00" * 12), ieee8023),
     9: (typed("ff030021", "ff030057"), typed("0021", "0057"), typed("21", "57")),  # PPP (RFC 1661, 1662)
     12: (before(b""),),
     14: (before(b""),),
     50: (typed("ff030021", "ff030057"), ethertyped("0f00")),
     51: (lambda inner: measured("110000010000", 4)(typed("0021", "0057")(inner)),),  # PPPoE (RFC 2516)
+    100: (snap,),
     101: (before(b""),),
     104: (ethertyped("0f00"),),  # Cisco HDLC
-    105: (ethertyped(WLAN), ethertyped(QOS_WLAN)),
+    105: (ethertyped(WLAN), ethertyped(QOS_WLAN), subframes),
+    107: (ethertyped("1841"), typed("184103cc", "1841038e"), ethertyped("1841030080000000")),  # frame relay
     108: (typed("00000002", "0000001c"),),
+    109: (typed("02000000", "18000000", bytes(8)),),  # ENC
     113: (ethertyped("000000010006" + "00" * 8),),
+    117: (typed("3d020000", "3d180000", bytes(60)),),  # PFLOG
     119: (ethertyped("44000000" + "90000000" + "00" * 136 + WLAN),),  # Prism
     127: (ethertyped("0000080000000000" + WLAN), ethertyped("000009000200000010" + QOS_WLAN)),  # radiotap
     163: (ethertyped("80211001" + "00000040" + "00" * 56 + WLAN),),  # AVS

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from forensics.decode import Decoder
 from forensics.decode import packets as decode_packets
-from tests.fuzz.frames import SEGMENT, fragments, link_seeds
+from tests.fuzz.frames import LINKS, SEGMENT, fragments, link_seeds
 from tests.fuzz.invariants import Reader, batch_of, read
 from tests.fuzz.mutate import KINDS, changed
 from tests.fuzz.targets import TARGETS, framed, unframed
@@ -97,7 +97,7 @@ def test_seeds_are_captures(name, tmp_path):
     assert not found[1]["damage"]
 
 
-@pytest.mark.parametrize("linktype", [0, 1, 101, 108, 113, 228, 229, 276])
+@pytest.mark.parametrize("linktype", LINKS)
 def test_seeds_of_links_have_packets(linktype):
     reader = Reader()
     reader.take(batch_of(unframed(TARGETS[f"link-{linktype}"].seeds()[0]), linktype))
