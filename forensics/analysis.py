@@ -83,7 +83,7 @@ def analyze_packets(
 
     The hashes in the notes of the result come when the stream is closed. See analyze_capture for the rest.
     """
-    collectors = Collectors(stream.decoder.book)
+    collectors = Collectors(stream.decoder.book, stream.decoder.tunnels)
     signatures = SignatureSet.load()
     catalogue = AppCatalogue.load()
     for decoded in stream:
@@ -136,10 +136,6 @@ def _judged(
 def _compared(tables: dict[str, FactTable], catalogue: AppCatalogue, last_time: int) -> dict[str, FactTable]:
     """The tables with names, apps and what other flows tell: for that, a few columns of all flows are enough."""
     flow, dns = tables["flow"], catalogue.annotate_dns(tables["dns"].frame())
-    needed = dict.fromkeys((*FLOW_NEEDED, *(name for name in context.FLOW_NEEDED if name not in FLOW_FILLED)))
-    few, dns = context.add_context(catalogue.annotate_flows(flow.columns(list(needed)), dns), dns, last_time)
-    return {
-        **tables,
-        "flow": flow.fill(few.select(*FLOW_FILLED, *context.FLOW_FILLED)),
-        "dns": tables["dns"].fill(dns),
-    }
+    flow = flow.fill(catalogue.annotate_flows(flow.columns(FLOW_NEEDED), dns).select(FLOW_FILLED))
+    filled, dns = context.add_context(flow.columns(context.FLOW_NEEDED), dns, last_time)
+    return {**tables, "flow": flow.fill(filled.select(context.FLOW_FILLED)), "dns": tables["dns"].fill(dns)}

@@ -31,6 +31,7 @@ _UNKNOWN: Final = "unknown"
 """Stands in ``answer_owners`` for addresses whose owner is not known."""
 FLOW_NEEDED: Final = (
     "client", "server", "server_port", "proto", "first_frame", "sni", "client_first_bytes", "server_first_bytes",
+    "carrier",
 )  # fmt: skip
 """Columns of the flow table that tell its app."""
 FLOW_FILLED: Final = ("dns_name", "dns_frame", "server_name", "name_basis", "app", "feature", "app_basis")
@@ -164,7 +165,10 @@ class AppCatalogue:
         ).with_columns(pl.col("server_name", "name_basis").fill_null(""))
         joined = flows.select(pl.col(keys)).with_columns(pl.col("server_name", "name_basis").fill_null(""))
         joined = joined.join(answers, on=keys, how="left", maintain_order="left")
+        # A conversation that carries others is no app's: those have rows of their own.
+        own = ~flows["carrier"].fill_null(value=False)
         flows = flows.with_columns(joined[f"new_{name}"].alias(name) for name in names)
+        flows = flows.with_columns(pl.when(own).then(pl.col(name)).alias(name) for name in names)
         flows = flows.drop("client_head", "server_head")
         return flows.with_columns(pl.col(name).cast(FLOW.column(name).dtype) for name in FLOW_FILLED)
 

@@ -135,6 +135,8 @@ class FlowEngine:
                 "shake_ack_time": (np.int64, 0),
                 "uid": (np.int32, -1),  # of the first packet whose phone app is known
                 "uid_differs": (np.bool_, False),
+                "tunnel": (np.int32, -1),  # of the first packet, see TunnelBook
+                "carrier": (np.bool_, False),  # some packet carries others
                 "copies": (np.int64, 0),  # packets that the capture holds a second time
                 "first_copy": (np.int64, NEVER),  # frame of the first of them that is no reset
             }
@@ -184,6 +186,9 @@ class FlowEngine:
         owned = (packets["uid"] >= 0) & ~quoted
         if owned.any():
             self._note_owners(flow[owned], packets["uid"][owned])
+        if (packets["tunnel"] >= 0).any():
+            self._note_tunnels(flow[~quoted], packets["tunnel"][~quoted])
+        self.flows["carrier"][flow[packets["carrier"]]] = True
         batch = self._annotate(packets, flow, side, quoted)
         self._sum_flows(batch)
         self._sum_sides(batch)
@@ -192,6 +197,12 @@ class FlowEngine:
         self.unseen_bytes += missed[1]
         self._count_ttls(batch)
         return batch
+
+    def _note_tunnels(self, flow: IntArray, tunnel: npt.NDArray[np.int32]) -> None:
+        """Before the packets are summed: flows without any begin here."""
+        mine, first = np.unique(flow, return_index=True)
+        fresh = self.flows["packets"][mine] == 0
+        self.flows["tunnel"][mine[fresh]] = tunnel[first[fresh]]
 
     def _note_owners(self, flow: IntArray, uid: npt.NDArray[np.int32]) -> None:
         order = np.argsort(flow, kind="stable")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from forensics.decode.flags import UDP
+from forensics.decode.tunnels import TunnelBook
 from forensics.flows.engine import FlowEngine
 from forensics.observations.capture_facts import CaptureFacts
 from forensics.observations.dns import DnsCollector
@@ -30,6 +31,7 @@ class Collectors:
     """Fed batch by batch in frame order; ``finish`` gives the tables. Nothing depends on where batches are cut."""
 
     book: AddressBook
+    tunnels: TunnelBook = field(default_factory=TunnelBook)
     engine: FlowEngine = field(default_factory=FlowEngine)
     tls: TlsCollector = field(default_factory=TlsCollector)
     resets: ResetCollector = field(default_factory=ResetCollector)
@@ -71,7 +73,13 @@ class Collectors:
         """The flow, reset and dns tables; app, name and control columns are filled by later rooms."""
         self.tls.finish()
         collected = Collected(
-            self.engine, self.tls, self.resets, self.throughput, self.book, self.engine.ttl_habits()
+            self.engine,
+            self.tls,
+            self.resets,
+            self.throughput,
+            self.book,
+            self.engine.ttl_habits(),
+            self.tunnels,
         )
         flows, resets = build_flows(collected)
         return {"flow": flows, "reset": resets, "dns": self.dns.finish(self.book)}

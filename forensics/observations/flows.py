@@ -19,6 +19,7 @@ from forensics.observations.series import at_rows, int_lists, known_frames, text
 
 if TYPE_CHECKING:
     from forensics.decode.addresses import AddressBook
+    from forensics.decode.tunnels import TunnelBook
     from forensics.flows.engine import FlowEngine
     from forensics.observations.resets import ResetCollector
     from forensics.observations.throughput import ThroughputCollector
@@ -45,6 +46,7 @@ class Collected:
     book: AddressBook
     habits: pl.DataFrame
     """FlowEngine.ttl_habits()."""
+    tunnels: TunnelBook
 
 
 def build_flows(collected: Collected) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -149,6 +151,8 @@ def _identity(collected: Collected, sides: Sides) -> dict[str, Any]:
     first_time, last_time = engine.flows["first_time"][sides.flow], engine.flows["last_time"][sides.flow]
     inside_vpn = [address for address, text in names.items() if text in VPN_ADDRESSES]
     uid = engine.flows["uid"][sides.flow].astype(np.int64)
+    carried_by = engine.flows["tunnel"][sides.flow].tolist()
+    tunnels = [collected.tunnels[number] if number >= 0 else None for number in carried_by]
     return {
         "proto": np.where(keys["proto"][sides.flow] == TCP, "tcp", "udp").tolist(),
         "stream": keys["stream"][sides.flow],
@@ -158,6 +162,10 @@ def _identity(collected: Collected, sides: Sides) -> dict[str, Any]:
         "client_port": np.where(low, lo_port, hi_port),
         "server_port": np.where(low, hi_port, lo_port),
         "genuine_headers": ~(np.isin(lo, inside_vpn) | np.isin(hi, inside_vpn)),
+        "tunnel": [tunnel.kinds if tunnel else None for tunnel in tunnels],
+        "tunnel_from": [tunnel.source or None if tunnel else None for tunnel in tunnels],
+        "tunnel_to": [tunnel.target or None if tunnel else None for tunnel in tunnels],
+        "carrier": engine.flows["carrier"][sides.flow],
         "phone_uid": where_known(uid, uid >= 0),
         "phone_uid_differs": engine.flows["uid_differs"][sides.flow],
         "first_frame": engine.flows["first_frame"][sides.flow],

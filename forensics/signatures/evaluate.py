@@ -144,6 +144,11 @@ def outcome_codes(rules: Sequence[Rule], frame: pl.DataFrame) -> list[NDArray[np
     return [judged[f"r{index}"].to_numpy() for index in range(len(rules))]
 
 
+def judged_columns(rule: Rule) -> list[str]:
+    """Columns of its table that the outcome of a rule and its reasons rest on."""
+    return list(dict.fromkeys([*match_columns(rule), *(["carrier"] if rule.table.name == FLOW.name else [])]))
+
+
 def outcome_of(code: int) -> Outcome:
     """The outcome that a code of ``outcome_codes`` stands for."""
     return _CODES[code]
@@ -160,6 +165,9 @@ def _outcome(rule: Rule) -> pl.Expr:
     # without the thing the rule speaks of there is nothing to interpret, so this comes before the gates
     if rule.has_data is not None:
         result = pl.when(~rule.has_data.holds()).then(2).otherwise(result)
+    # A conversation that only carries others is no attempt of anybody: those have rows of their own.
+    if rule.table.name == FLOW.name:
+        result = pl.when(pl.col("carrier").fill_null(value=False)).then(2).otherwise(result)
     return result.cast(pl.UInt8)
 
 

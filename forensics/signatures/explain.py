@@ -11,9 +11,9 @@ import polars as pl
 from forensics.observations.dictionary import DNS
 from forensics.observations.table import fact_table
 from forensics.signatures.condition import KEYWORDS, Condition, tokens
-from forensics.signatures.evaluate import outcome_codes, outcome_of
+from forensics.signatures.evaluate import judged_columns, outcome_codes, outcome_of
 from forensics.signatures.model import LEVELS, Outcome
-from forensics.signatures.score import Match, match_columns, score_rows, target_expr
+from forensics.signatures.score import Match, score_rows, target_expr
 from forensics.signatures.statement import show
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _line(mark: str, kind: str, text: str, values: Sequence[tuple[str, str]]) ->
 
 def explain(rule: Rule, rows: Given, limit: int = 100) -> list[Explanation]:
     """Explain the first ``limit`` rows of the rule's table that have the data it speaks of, matches first."""
-    frame = fact_table(rule.table.name, rows).columns(match_columns(rule))
+    frame = fact_table(rule.table.name, rows).columns(judged_columns(rule))
     codes = pl.Series("code", outcome_codes([rule], frame)[0], dtype=pl.UInt8)
     order = [Outcome.MATCHED, Outcome.NOT_MATCHED, Outcome.UNINTERPRETABLE]
     outcomes = [outcome_of(code) for code in codes.to_list()]

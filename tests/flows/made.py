@@ -130,7 +130,7 @@ def collect(packets: Sequence[Pkt], cuts: Iterable[int] = ()) -> Collectors:
 def read(path: Path) -> Collectors:
     """Collectors that were fed a capture file, in small batches."""
     decoder = Decoder()
-    collectors = Collectors(decoder.book)
+    collectors = Collectors(decoder.book, decoder.tunnels)
     with open_capture(str(path), batch_packets=1000) as reader:
         for batch in reader:
             collectors.add(decoder.decode(batch))
