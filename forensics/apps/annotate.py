@@ -136,41 +136,51 @@ class AppCatalogue:
             .when(pl.col("dns_name").is_not_null())
             .then(pl.lit("dns")),
         )
-        keys = ["proto", "server", "server_port", "server_name", "name_basis", "client_head", "server_head"]
-        # Only as many half-bytes as any pattern needs: first bytes of TLS differ in every flow after that.
-        width = max((len(pattern.hex) for pattern, _ in self.patterns), default=0)
-        flows = flows.with_columns(
-            client_head=pl.col("client_first_bytes").fill_null("").str.slice(0, width),
-            server_head=pl.col("server_first_bytes").fill_null("").str.slice(0, width),
-        )
-        unique = flows.select(keys).unique(maintain_order=True)
-        by_name, by_bytes, by_end = (
-            cache(self.app_names.find),
-            cache(self._by_first_bytes),
-            cache(self._by_endpoint),
-        )
-        apps: list[tuple[str | None, str | None, str | None]] = []
-        for proto, server, port, name, basis, client_head, server_head in unique.iter_rows():
-            use = by_name(name) if name is not None else None
-            found = basis
-            if use is None and basis != "sni":
-                use, found = by_bytes(proto, client_head, server_head), "first-bytes"
-            if use is None and basis is None:
-                use, found = by_end(proto, server, port), "address"
-            apps.append((*use, found) if use is not None else (None, None, None))
-        names = ("app", "feature", "app_basis")
-        answers = unique.with_columns(
-            pl.Series(f"new_{name}", [row[i] for row in apps], dtype=pl.String)
-            for i, name in enumerate(names)
-        ).with_columns(pl.col("server_name", "name_basis").fill_null(""))
-        joined = flows.select(pl.col(keys)).with_columns(pl.col("server_name", "name_basis").fill_null(""))
-        joined = joined.join(answers, on=keys, how="left", maintain_order="left")
+        found = self._apps_of(flows)
         # A conversation that carries others is no app's: those have rows of their own.
         own = ~flows["carrier"].fill_null(value=False)
-        flows = flows.with_columns(joined[f"new_{name}"].alias(name) for name in names)
-        flows = flows.with_columns(pl.when(own).then(pl.col(name)).alias(name) for name in names)
-        flows = flows.drop("client_head", "server_head")
+        found = found.with_columns(pl.when(own).then(pl.all()))
+        flows = flows.with_columns(found.get_columns())
         return flows.with_columns(pl.col(name).cast(FLOW.column(name).dtype) for name in FLOW_FILLED)
+
+    def _apps_of(self, flows: pl.DataFrame) -> pl.DataFrame:
+        """App, feature and app_basis of each flow, whose names are there."""
+        names = flows["server_name"].unique().drop_nulls().to_list()
+        uses = [(name, *use) for name in names if (use := self.app_names.find(name)) is not None]
+        schema = dict.fromkeys(("server_name", "app", "feature"), pl.String)
+        catalogued = pl.DataFrame(uses, schema=schema, orient="row")
+        found = flows.select("server_name", app_basis="name_basis").join(
+            catalogued, on="server_name", how="left", maintain_order="left"
+        )
+        # Only as many half-bytes as any pattern needs.
+        width = max((len(pattern.hex) for pattern, _ in self.patterns), default=0)
+        rest = flows.select(
+            pl.int_range(pl.len()).alias("row"),
+            "proto",
+            "server",
+            "server_port",
+            "name_basis",
+            pl.col("client_first_bytes").fill_null("").str.slice(0, width),
+            pl.col("server_first_bytes").fill_null("").str.slice(0, width),
+        ).filter(found["app"].is_null(), pl.col("name_basis").is_null() | (pl.col("name_basis") != "sni"))
+        by_bytes, by_end = cache(self._by_first_bytes), cache(self._by_endpoint)
+        told: list[tuple[int, str, str, str]] = []
+        for row, proto, server, port, basis, client_head, server_head in rest.iter_rows():
+            use, how = by_bytes(proto, client_head, server_head), "first-bytes"
+            if use is None and basis is None:
+                use, how = by_end(proto, server, port), "address"
+            if use is not None:
+                told.append((row, *use, how))
+        later = {"row": pl.Int64, "told_app": pl.String, "told_feature": pl.String, "how": pl.String}
+        return (
+            found.with_columns(row=pl.int_range(pl.len()))
+            .join(pl.DataFrame(told, schema=later, orient="row"), on="row", how="left", maintain_order="left")
+            .select(
+                pl.coalesce("app", "told_app"),
+                pl.coalesce("feature", "told_feature"),
+                pl.when(pl.col("app").is_not_null()).then("app_basis").otherwise("how").alias("app_basis"),
+            )
+        )
 
     def _owner_of(self, name: str) -> str | None:
         found = self.owner_names.find(name.lower())
