@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 from forensics.capture import Batch
 from forensics.decode import PACKET_COLUMNS, Decoder
+from forensics.decode.packets import MAX_TUNNELS
 from tests.decode.build import batch_of, decode, ethernet, ipv4, ipv6, tcp, udp
 
 
@@ -133,3 +136,75 @@ def test_the_owner_of_a_packet_stands_beside_it():
     assert Decoder().decode(batch).packets["uid"].tolist() == [-1, -1]
     object.__setattr__(batch, "uid", np.array([1, 2, 3], np.int32))
     assert Decoder().decode(batch).packets["uid"].tolist() == [2, 3]
+
+
+def test_a_tunnel_in_a_tunnel_has_a_row_for_each_udp_header():
+    inner = ipv4(tcp(b"abc"), 6)
+    teid = struct.pack(">BBHI", 0x30, 0xFF, len(inner), 5) + inner
+    outer = ethernet(ipv4(udp(teid, dport=2152), 17))
+    vxlan = ethernet(ipv4(udp(bytes.fromhex("08000000 00007b00") + outer, dport=4789), 17))
+    rows, counts = decode(vxlan)
+    assert [(row["dport"], row["carrier"], row["inside"]) for row in rows] == [
+        (4789, True, ""),
+        (2152, True, "vxlan"),
+        (443, False, "vxlan>gtp-u"),
+    ]
+    assert (counts.tcp, counts.udp, counts.carriers) == (1, 0, 2)
+    assert counts.tunnels == {"vxlan": 1, "gtp-u": 1}
+
+
+@pytest.mark.parametrize("depth", [MAX_TUNNELS, MAX_TUNNELS + 1, 100])
+def test_tunnels_in_one_another_are_followed_so_far(depth):
+    packet = ipv4(tcp(b"abc"), 6)
+    for _ in range(depth):
+        packet = ipv4(packet, 4)
+    rows, counts = decode(ethernet(packet))
+    followed = depth <= MAX_TUNNELS
+    assert [row["inside"].count("ip-in-ip") for row in rows] == ([depth] if followed else [])
+    assert counts.tunnel_depth_limit == (not followed)
+    assert counts.other_ip == (not followed)
+    assert counts.tunnels == {"ip-in-ip": MAX_TUNNELS}
+
+
+def test_datagrams_in_one_another_are_followed_so_far():
+    packet = ipv4(tcp(b"abc"), 6)
+    for _ in range(MAX_TUNNELS + 1):
+        packet = ipv4(udp(struct.pack(">BBHI", 0x30, 0xFF, len(packet), 5) + packet, dport=2152), 17)
+    rows, counts = decode(ethernet(packet))
+    assert [row["carrier"] for row in rows] == [True] * MAX_TUNNELS + [False]
+    assert (counts.udp, counts.carriers, counts.tunnel_depth_limit) == (1, MAX_TUNNELS, 1)
+
+
+WRAPS = {
+    "gre": lambda inner: ipv4(struct.pack(">HH", 0, 0x86DD if inner[0] >> 4 == 6 else 0x0800) + inner, 47),
+    "ip-in-ipv6": lambda inner: ipv6(inner, 41 if inner[0] >> 4 == 6 else 4),
+    "gtp-u": lambda inner: ipv4(udp(struct.pack(">BBHI", 0x30, 0xFF, len(inner), 5) + inner, dport=2152), 17),
+    "vxlan": lambda inner: ipv6(
+        udp(
+            bytes.fromhex("08000000 00007b00") + ethernet(inner, 0x86DD if inner[0] >> 4 == 6 else 0x0800),
+            dport=4789,
+        ),
+        17,
+    ),
+}
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.lists(st.sampled_from(sorted(WRAPS)), max_size=6), min_size=1, max_size=6), st.booleans())
+def test_nested_as_anybody_likes(nestings, six):
+    inner = ipv6(tcp(b"abc"), 6) if six else ipv4(tcp(b"abc"), 6)
+    frames = []
+    for nesting in nestings:
+        packet = inner
+        for kind in reversed(nesting):
+            packet = WRAPS[kind](packet)
+        frames.append(ethernet(packet, 0x86DD if packet[0] >> 4 == 6 else 0x0800))
+    rows, counts = decode(*frames)
+    ends = [row for row in rows if not row["carrier"]]
+    assert [row["inside"] for row in ends] == [">".join(nesting) for nesting in nestings]
+    assert all(row["payload"] == b"abc" for row in ends)
+    assert sum(counts.tunnels.values()) == sum(map(len, nestings))
+    alone = [decode(frame)[0] for frame in frames]
+    assert [[row["inside"] for row in rows if row["frame"] == n] for n in range(1, len(frames) + 1)] == [
+        [row["inside"] for row in one] for one in alone
+    ]
