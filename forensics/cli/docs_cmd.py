@@ -32,7 +32,7 @@ def observations(form: str) -> None:
 
 @docs.command()
 def formats() -> None:
-    """Print what can be opened, as Markdown: containers, compressions and link layers."""
+    """Print what can be opened, as Markdown: containers, compressions, link layers and tunnels."""
     for line in _formats():
         click.echo(line)
 
@@ -40,6 +40,7 @@ def formats() -> None:
 def _formats() -> Iterator[str]:
     from forensics.capture.formats import COMPRESSIONS, CONTAINERS
     from forensics.decode.link_types import BETWEEN, LINKTYPE_NAMES, LINKTYPES
+    from forensics.decode.tunnels import TUNNELS
 
     yield "| file format | what it is | told by |"
     yield "|---|---|---|"
@@ -62,6 +63,11 @@ def _formats() -> Iterator[str]:
     yield "|---|---|---|"
     for name, what, told_by in BETWEEN:
         yield f"| {name} | {what} | {told_by} |"
+    yield ""
+    yield "| tunnel | what is opened |"
+    yield "|---|---|"
+    for name, what in TUNNELS.items():
+        yield f"| `{name}` | {what} |"
 
 
 def _type(column: Column) -> str:
