@@ -45,6 +45,12 @@ class GrowingColumns:
             self._capacity = capacity
         self.rows = max(self.rows, rows)
 
+    def clear(self, rows: IntArray) -> None:
+        """Put the fill values back into rows (those beyond the last hold them already), to use the numbers again."""
+        rows = rows[rows < self.rows]
+        for name, values in self._data.items():
+            values[rows] = self._fill[name]
+
     def __getitem__(self, name: str) -> npt.NDArray[Any]:
         """The whole column, spare room included: index it with row numbers."""
         return self._data[name]
@@ -52,6 +58,11 @@ class GrowingColumns:
     def column(self, name: str) -> npt.NDArray[Any]:
         """The column cut to the rows that exist."""
         return self._data[name][: self.rows]
+
+
+def both_sides(flows: IntArray) -> IntArray:
+    """Rows of both senders of each flow in per-side tables."""
+    return np.concatenate([2 * flows, 2 * flows + 1])
 
 
 def stable_order(keys: IntArray) -> IntArray:

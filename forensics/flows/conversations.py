@@ -8,6 +8,7 @@ import numpy as np
 
 from forensics.decode.flags import ACK, SYN, TCP
 from forensics.flows.arrays import BoolArray, GrowingColumns, IntArray, run_ends, run_starts, stable_order
+from forensics.flows.pairs import Pairs
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 
 _UNSET: Final = -1
-_MIX: Final = tuple(np.uint64(odd) for odd in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9))
 
 
 class Conversations:
@@ -31,8 +31,17 @@ class Conversations:
     """
 
     def __init__(self) -> None:
-        self._tuples: dict[tuple[int, int, int], int] = {}
-        self._tuple_state = GrowingColumns({"flow": (np.int64, _UNSET)})
+        self._pairs = Pairs()
+        # Of every pair of the capture, by pair number. All but ``flow`` is what an ended conversation left behind.
+        self._left = GrowingColumns(
+            {
+                "flow": (np.int32, _UNSET),  # the conversation that goes on; -1: none, or it has ended
+                "stream": (np.int32, _UNSET),
+                "base0": (np.int64, _UNSET),
+                "base1": (np.int64, _UNSET),
+                "client": (np.int8, 0),
+            }
+        )
         self.flows = GrowingColumns(
             {
                 "proto": (np.uint8, 0),
@@ -44,14 +53,21 @@ class Conversations:
                 # initial sequence number of each side as Wireshark derives it; -1 while unknown
                 "base0": (np.int64, _UNSET),
                 "base1": (np.int64, _UNSET),
+                "pair": (np.int64, _UNSET),  # -1: the number is free
+                "serial": (np.int64, 0),  # counts conversations, and continuations, as they begin
+                # what was said of the client when the same conversation was ended before; 0: it was not
+                "client": (np.int8, 0),
             }
         )
         self._streams = {TCP: 0, 17: 0}
+        self._free = np.empty(0, dtype=np.int64)
+        self._opened = 0
+        self._released = False
 
     def assign(self, packets: PacketTable) -> tuple[IntArray, npt.NDArray[np.int8]]:
         """Flow number and side (0 or 1) of every packet, each of shape ``(n,)``.
 
-        ``packets`` is in frame order. Flow numbers count up from 0 over the whole capture.
+        ``packets`` is in frame order. Flow numbers count up from 0; those given to ``release`` are used again.
         """
         src, dst = packets["src"], packets["dst"]
         sport, dport = (
@@ -65,27 +81,48 @@ class Conversations:
         lo_port, hi_port = np.where(swapped, dport, sport), np.where(swapped, sport, dport)
         ports = (proto.astype(np.int64) << 32) | (lo_port << 16) | hi_port
 
-        tuples, first_row = self._tuple_numbers(lo, hi, ports)
+        pairs, first_row = self._pairs.numbers(lo, hi, ports)
+        self._left.grow_to(len(self._pairs))
         flags = packets["flags"]
         plain = packets["icmp_type"] < 0
         opens = plain & (proto == TCP) & ((flags & (SYN | ACK)) == SYN)
         repeated = opens & ~first_row
 
-        # Rows that certainly start a conversation: the first of a tuple. A later SYN may start another one;
-        # only the tuples that have such a SYN are walked packet by packet.
-        starts = first_row.copy()
+        # Rows that certainly start a conversation: the first of a pair. A later SYN may start another one;
+        # only the pairs that have such a SYN are walked packet by packet.
+        fresh = first_row.copy()
         if repeated.any():
-            walked = np.isin(tuples, np.unique(tuples[repeated]))
+            walked = np.isin(pairs, np.unique(pairs[repeated]))
             seq = packets["seq"].astype(np.int64)
             ack = packets["ack"].astype(np.int64)
-            self._walk(np.flatnonzero(walked), tuples, side, flags, seq, ack, plain & (proto == TCP), starts)
+            self._walk(np.flatnonzero(walked), pairs, side, flags, seq, ack, plain & (proto == TCP), fresh)
+        starts = fresh
+        if self._released:
+            starts = fresh.copy()
+            ended = np.flatnonzero(self._left["flow"][pairs] == _UNSET)
+            starts[ended[np.unique(pairs[ended], return_index=True)[1]]] = True
 
         opened = np.flatnonzero(starts)
-        first_flow = self.flows.rows
-        self._open(opened, proto, lo, hi, lo_port, hi_port)
-        flow = self._spread(opened, first_flow, tuples)
-        np.maximum.at(self._tuple_state["flow"], tuples[opened], first_flow + np.arange(len(opened)))
-        return flow, side
+        flows = self._open(opened, fresh[opened], pairs, proto, lo, hi, lo_port, hi_port)
+        return self._spread(opened, flows, pairs), side
+
+    def release(self, flows: IntArray, client: IntArray) -> None:
+        """End conversations: their numbers are used again, and only what Wireshark never forgets is kept.
+
+        A later packet of one gets a new number with the same stream number, and finds ``client`` there (1 to 127).
+        """
+        if not len(flows):
+            return
+        self._released = True
+        pairs = self.flows["pair"][flows]
+        latest = self._left["flow"][pairs] == flows
+        pairs, kept = pairs[latest], flows[latest]
+        for name in ("stream", "base0", "base1"):
+            self._left[name][pairs] = self.flows[name][kept]
+        self._left["client"][pairs] = client[latest]
+        self._left["flow"][pairs] = _UNSET
+        self.flows.clear(flows)
+        self._free = np.sort(np.concatenate([self._free, flows]))
 
     def learn_bases(
         self, fs: IntArray, frame: IntArray, seq: IntArray, ack: IntArray, flags: IntArray
@@ -120,61 +157,43 @@ class Conversations:
                 mine = lasts[(fs[lasts] & 1) == side]
                 self.flows[f"base{side}"][fs[mine] >> 1] = seq[mine]
 
-    def _tuple_numbers(self, lo: IntArray, hi: IntArray, ports: IntArray) -> tuple[IntArray, BoolArray]:
-        """Number of every packet's address/port pair, and which packets are the first of a new one."""
-        first, which = _distinct(lo, hi, ports)
-        known = self._tuples
-        numbers = np.empty(len(first), dtype=np.int64)
-        fresh = []
-        for place, key in enumerate(
-            zip(lo[first].tolist(), hi[first].tolist(), ports[first].tolist(), strict=True)
-        ):
-            number = known.get(key)
-            if number is None:
-                number = known[key] = len(known)
-                fresh.append(place)
-            numbers[place] = number
-        self._tuple_state.grow_to(len(known))
-        first_row = np.zeros(len(lo), dtype=np.bool_)
-        first_row[first[fresh]] = True
-        return numbers[which], first_row
-
     def _walk(  # noqa: PLR0913 - the columns of one packet
         self,
         rows: IntArray,
-        tuples: IntArray,
+        pairs: IntArray,
         side: npt.NDArray[np.int8],
         flags: npt.NDArray[Any],
         seq: IntArray,
         ack: IntArray,
         is_tcp: BoolArray,
-        starts: BoolArray,
+        fresh: BoolArray,
     ) -> None:
         """Mark the SYNs among ``rows`` that start a new conversation on an address/port pair already in use."""
         bases: dict[int, list[int]] = {}
-        current = self._tuple_state["flow"]
-        base0, base1 = self.flows["base0"], self.flows["base1"]
+        current = self._left["flow"]
+        going, ended = ([table[name] for name in ("base0", "base1")] for table in (self.flows, self._left))
         columns = zip(
             rows.tolist(),
-            tuples[rows].tolist(),
+            pairs[rows].tolist(),
             side[rows].tolist(),
             flags[rows].tolist(),
             seq[rows].tolist(),
             ack[rows].tolist(),
             is_tcp[rows].tolist(),
-            starts[rows].tolist(),
             strict=True,
         )
-        for row, pair, sender, flag, number, acked, counts, first in columns:
+        for row, pair, sender, flag, number, acked, counts in columns:
             base = bases.get(pair)
             if base is None:
                 flow = int(current[pair])
-                base = [_UNSET, _UNSET] if first or flow < 0 else [int(base0[flow]), int(base1[flow])]
-                bases[pair] = base
+                base = bases[pair] = [
+                    int(values[pair] if flow == _UNSET else values[flow])
+                    for values in (ended if flow == _UNSET else going)
+                ]
             if not counts:
                 continue
             if flag & (SYN | ACK) == SYN and base[sender] not in (_UNSET, number):
-                starts[row] = True
+                fresh[row] = True
                 base[0] = base[1] = _UNSET
             if base[sender] == _UNSET or flag & (SYN | ACK) == SYN | ACK:
                 base[sender] = number if flag & SYN else (number - 1) & 0xFFFFFFFF
@@ -184,72 +203,55 @@ class Conversations:
     def _open(  # noqa: PLR0913 - the columns of a conversation
         self,
         opened: IntArray,
+        fresh: BoolArray,
+        pairs: IntArray,
         proto: npt.NDArray[Any],
         lo: IntArray,
         hi: IntArray,
         lo_port: IntArray,
         hi_port: IntArray,
-    ) -> None:
+    ) -> IntArray:
+        """Flow numbers for the conversations that begin at the rows ``opened``; not ``fresh``: they go on."""
+        reused, self._free = self._free[: len(opened)], self._free[len(opened) :]
         first = self.flows.rows
-        self.flows.grow_to(first + len(opened))
-        rows = slice(first, first + len(opened))
-        self.flows["proto"][rows] = proto[opened]
-        for name, values in (("lo", lo), ("hi", hi), ("lo_port", lo_port), ("hi_port", hi_port)):
-            self.flows[name][rows] = values[opened]
+        self.flows.grow_to(first + len(opened) - len(reused))
+        flows = np.concatenate([reused, np.arange(first, self.flows.rows)])
+        table, left = self.flows, self._left
+        table["proto"][flows] = proto[opened]
+        for name, values in (
+            ("lo", lo),
+            ("hi", hi),
+            ("lo_port", lo_port),
+            ("hi_port", hi_port),
+            ("pair", pairs),
+        ):
+            table[name][flows] = values[opened]
+        table["serial"][flows] = self._opened + np.arange(len(flows))
+        self._opened += len(flows)
+        again, pair = flows[~fresh], pairs[opened[~fresh]]
+        for name in ("stream", "base0", "base1", "client"):
+            table[name][again] = left[name][pair]
         for number, already in self._streams.items():
-            mine = np.flatnonzero(proto[opened] == number)
-            self.flows["stream"][first + mine] = already + np.arange(len(mine))
+            mine = flows[fresh & (proto[opened] == number)]
+            table["stream"][mine] = already + np.arange(len(mine))
             self._streams[number] = already + len(mine)
+        return flows
 
-    def _spread(self, opened: IntArray, first_flow: int, tuples: IntArray) -> IntArray:
-        """Flow of every packet: the conversation most recently opened on its tuple, in this batch or before."""
-        order = stable_order(tuples)
-        ordered = tuples[order]
-        started = np.full(len(tuples), _UNSET, dtype=np.int64)
-        started[opened] = first_flow + np.arange(len(opened))
+    def _spread(self, opened: IntArray, flows: IntArray, pairs: IntArray) -> IntArray:
+        """Flow of every packet: the conversation most recently opened on its pair, in this batch or before."""
+        order = stable_order(pairs)
+        ordered = pairs[order]
+        started = np.full(len(pairs), _UNSET, dtype=np.int64)
+        started[opened] = flows
         value = started[order]
         starts = run_starts(ordered)
-        carried = self._tuple_state["flow"][ordered[starts]]
-        value[starts] = np.maximum(value[starts], carried)
-        # Flow numbers only grow along a tuple, so a running maximum within each run spreads them.
-        lift = np.zeros(len(value), dtype=np.int64)
-        lift[starts] = self.flows.rows + 2
-        lift = np.cumsum(lift)
-        running = np.maximum.accumulate(value + lift) - lift
-        flow = np.empty(len(tuples), dtype=np.int64)
+        carried = self._left["flow"][ordered[starts]]
+        value[starts] = np.where(value[starts] == _UNSET, carried, value[starts])
+        # Each packet takes the value of the last row before it that has one: every run begins with such a row.
+        last = np.maximum.accumulate(np.where(value == _UNSET, 0, np.arange(len(value))))
+        running = value[last]
+        ends = run_ends(starts, len(ordered))
+        self._left["flow"][ordered[ends]] = running[ends]
+        flow = np.empty(len(pairs), dtype=np.int64)
         flow[order] = running
         return flow
-
-
-def _distinct(lo: IntArray, hi: IntArray, ports: IntArray) -> tuple[IntArray, IntArray]:
-    """First row of every distinct (lo, hi, ports), in row order, and for every row the place of its own there."""
-    # Rows are sorted by a 64-bit mix of the key, which is much faster than by the key; where two keys share a mix
-    # (an attacker could arrange that) the rows are grouped by the key itself.
-    mix = lo.astype(np.uint64) * _MIX[0] + hi.astype(np.uint64) * _MIX[1] + ports.astype(np.uint64) * _MIX[2]
-    mix ^= mix >> np.uint64(29)
-    first, which = _grouped((mix >> np.uint64(32)).astype(np.int64))
-    if not _alike(first[which], lo, hi, ports):
-        _, first, which = np.unique(mix, return_index=True, return_inverse=True)
-    if not _alike(first[which], lo, hi, ports):
-        _, first, which = np.unique(
-            np.stack([lo, hi, ports], axis=1), axis=0, return_index=True, return_inverse=True
-        )
-        which = which.reshape(-1)
-    order = np.argsort(first)
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    return first[order], rank[which]
-
-
-def _alike(own: IntArray, *columns: IntArray) -> bool:
-    """Whether every row equals the row that stands for it."""
-    return all(np.array_equal(column[own], column) for column in columns)
-
-
-def _grouped(keys: IntArray) -> tuple[IntArray, IntArray]:
-    """First row of every distinct key, in the order of the keys, and for every row the place of its own there."""
-    order = stable_order(keys)
-    starts = run_starts(keys[order])
-    which = np.empty(len(keys), dtype=np.int64)
-    which[order] = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(keys))))
-    return order[starts], which

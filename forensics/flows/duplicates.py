@@ -63,6 +63,12 @@ class CopyFinder:
         self._keep(fs, tcp, column)
         return found
 
+    def clear(self, sides: IntArray) -> None:
+        """Forget senders whose rows are used again."""
+        kept = np.flatnonzero(~np.isin(self._fs, sides))
+        self._fs, self._tcp = self._fs[kept], self._tcp[kept]
+        self._column = {name: values[kept] for name, values in self._column.items()}
+
     def _mark_across(
         self,
         found: BoolArray,

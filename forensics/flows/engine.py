@@ -14,6 +14,7 @@ from forensics.flows.arrays import (
     BoolArray,
     GrowingColumns,
     IntArray,
+    both_sides,
     run_ends,
     run_starts,
     stable_order,
@@ -382,24 +383,38 @@ class FlowEngine:
         counts = np.diff(np.append(starts, len(key)))
         self._ttls.append(pl.DataFrame({"key": key[starts], "packets": counts}))
         if len(self._ttls) > _MERGE_AFTER:
-            self._ttls = [pl.concat(self._ttls).group_by("key").agg(pl.col("packets").sum())]
+            self._ttls = [self._ttl_counts()]
 
-    def ttl_habits(self) -> pl.DataFrame:
-        """One row a side, from all its packets that are no resets.
+    def clear(self, flows: IntArray, client: IntArray) -> None:
+        """Forget flows; their numbers are used again. ``client``: see Conversations.release."""
+        self.conversations.release(flows, client)
+        self.flows.clear(flows)
+        sides = both_sides(flows)
+        self.sides.clear(sides)
+        self.sequence.clear(sides)
+        self.copies.clear(sides)
+        gone = np.zeros(2 * self.flows.rows, dtype=np.bool_)
+        gone[sides] = True
+        counts = self._ttl_counts()
+        self._ttls = [counts.filter(pl.Series(~gone[counts["key"].to_numpy() >> 9]))]
+
+    def _ttl_counts(self) -> pl.DataFrame:
+        frames = self._ttls or [pl.DataFrame(schema={"key": pl.Int64, "packets": pl.Int64})]
+        return pl.concat(frames).group_by("key").agg(pl.col("packets").sum())
+
+    def ttl_habits(self, flows: IntArray) -> pl.DataFrame:
+        """One row a side of the given flows, from all its packets that are no resets.
 
         fs, ttl (the most frequent), ttl_packets (how many carry it), ttl_kinds (how many different ones), df (of most).
         """
-        frames = self._ttls or [pl.DataFrame(schema={"key": pl.Int64, "packets": pl.Int64})]
-        split = (
-            pl.concat(frames)
-            .group_by("key")
-            .agg(pl.col("packets").sum())
-            .select(
-                (pl.col("key") // 512).alias("fs"),
-                (pl.col("key") // 2 % 256).alias("ttl"),
-                (pl.col("key") % 2).alias("df"),
-                "packets",
-            )
+        wanted = np.zeros(2 * self.flows.rows, dtype=np.bool_)
+        wanted[both_sides(flows)] = True
+        counts = self._ttl_counts()
+        split = counts.filter(pl.Series(wanted[counts["key"].to_numpy() >> 9])).select(
+            (pl.col("key") // 512).alias("fs"),
+            (pl.col("key") // 2 % 256).alias("ttl"),
+            (pl.col("key") % 2).alias("df"),
+            "packets",
         )
         df = split.group_by("fs").agg((pl.col("packets") * pl.col("df")).sum() * 2 > pl.col("packets").sum())
         return (

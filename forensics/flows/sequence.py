@@ -185,6 +185,13 @@ class SequenceTracker:
             self._tail_end = np.vstack([self._tail_end, np.full((more, _TAIL), -_LANE, dtype=np.int64)])
             self._tail_time = np.vstack([self._tail_time, np.zeros((more, _TAIL), dtype=np.int64)])
 
+    def clear(self, sides: IntArray) -> None:
+        """Forget senders whose rows are used again."""
+        self.sides.clear(sides)
+        sides = sides[sides < len(self._tail_end)]
+        self._tail_end[sides] = -_LANE
+        self._tail_time[sides] = 0
+
     def _keep_tail(self, fs: IntArray, starts: IntArray, end: IntArray, time: IntArray) -> None:
         """Move the window of the last packets of each sender on by the packets of this batch."""
         side = fs[starts]

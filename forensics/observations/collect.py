@@ -6,22 +6,27 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import polars as pl
 
 from forensics.decode.flags import UDP
 from forensics.decode.tunnels import TunnelBook
+from forensics.flows.ending import Limits, finished
 from forensics.flows.engine import FlowEngine
 from forensics.observations.capture_facts import CaptureFacts
+from forensics.observations.dictionary import FLOW, RESET
 from forensics.observations.dns import DnsCollector
-from forensics.observations.flows import Collected, build_flows
+from forensics.observations.flows import Collected, both_directions, build_flows
 from forensics.observations.resets import ResetCollector
+from forensics.observations.store import TableStore
 from forensics.observations.throughput import ThroughputCollector
 from forensics.observations.tls import TlsCollector
 
 if TYPE_CHECKING:
-    import polars as pl
+    import numpy.typing as npt
 
     from forensics.decode.addresses import AddressBook
-    from forensics.decode.columns import Decoded
+    from forensics.decode.columns import Decoded, PacketTable
+    from forensics.flows.arrays import IntArray
 
 DNS_PORT: Final = 53
 
@@ -40,18 +45,47 @@ class Collectors:
     facts: CaptureFacts = field(default_factory=CaptureFacts)
     backward_times: int = 0
     """Packets that carry an earlier time than one before them."""
+    flows_ended_early: int = 0
+    """Flows that were ended because there were too many, not because they had been idle for long."""
+    limits: Limits = field(default_factory=Limits)
+    flows: TableStore = field(default_factory=lambda: TableStore(FLOW.schema(), number="flow"))
+    flow_resets: TableStore = field(default_factory=lambda: TableStore(RESET.schema()))
     _clock: int = 0
+    _until: int = 0
+    _since: int = 0
+    _times: list[npt.NDArray[np.int64]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """The first look at finished flows comes after that many frames."""
+        self._until = self.limits.frames
 
     def add(self, decoded: Decoded) -> None:
         """Take in one decoded batch."""
-        packets, data = decoded.packets, decoded.data
-        if not len(packets):
-            return
+        # Flows end at fixed frames, so that nothing depends on where batches are cut.
+        frames = decoded.packets["frame"]
+        begin = 0
+        while begin < len(frames):
+            end = int(np.searchsorted(frames, self._until, side="right"))
+            if end == len(frames) and begin == 0:
+                self._take(decoded.packets, decoded.data)
+            elif end > begin:
+                self._take(decoded.packets.where(np.arange(begin, end)), decoded.data)
+            begin = end
+            if begin < len(frames):
+                self._look()
+                self._since = self._until
+                self._until += (
+                    (int(frames[begin]) - 1 - self._until) // self.limits.frames * self.limits.frames
+                )
+                self._until += self.limits.frames
+
+    def _take(self, packets: PacketTable, data: npt.NDArray[np.uint8]) -> None:
         time = packets["time"]
         clock = np.maximum(np.maximum.accumulate(time), self._clock)
         before = np.concatenate([[self._clock], clock[:-1]])
         self.backward_times += int(np.count_nonzero(time < before))
         self._clock = int(clock[-1])
+        self._times.append(time)
         self.facts.add(packets, clock, before)
         batch = self.engine.add(packets)
         self.tls.add(batch, data)
@@ -69,17 +103,51 @@ class Collectors:
             copies = np.isin(rows, batch.copies)
             self.dns.add(packets.where(rows), stream[rows], clock[rows], data, copies)
 
-    def finish(self) -> dict[str, pl.DataFrame]:
-        """The flow, reset and dns tables; app, name and control columns are filled by later rooms."""
-        self.tls.finish()
-        collected = Collected(
-            self.engine,
-            self.tls,
-            self.resets,
-            self.throughput,
-            self.book,
-            self.engine.ttl_habits(),
-            self.tunnels,
+    def _look(self) -> None:
+        """Take out what has ended by now."""
+        # The middle one of many times: a packet with a wild clock ends nothing.
+        times = np.concatenate(self._times)
+        now = int(np.partition(times, len(times) // 2)[len(times) // 2])
+        self._times = []
+        ended, early = finished(self.engine, self.limits, now, self._since)
+        self.flows_ended_early += early
+        if len(ended):
+            self._clear(*self._build(ended))
+
+    def _build(self, numbers: IntArray) -> tuple[IntArray, IntArray]:
+        """Rows of the flows with these numbers go to the tables; gives the numbers and who is the client of each."""
+        self.tls.finish(numbers)
+        habits = self.engine.ttl_habits(numbers)
+        built = build_flows(
+            Collected(self.engine, self.tls, self.resets, self.throughput, self.book, habits, self.tunnels),
+            numbers,
         )
-        flows, resets = build_flows(collected)
+        above = self.flows.height
+        keys = self.engine.conversations.flows
+        self.flows.append(built.flows.with_columns(pl.col("flow") + above), keys["serial"][built.engine_rows])
+        self.flow_resets.append(
+            built.resets.with_columns(pl.col("flow") + above),
+            keys["serial"][built.engine_rows[built.resets["flow"].to_numpy()]],
+        )
+        client = keys["client"].astype(np.int64)
+        client[built.engine_rows] = built.client
+        return numbers, client[numbers]
+
+    def _clear(self, numbers: IntArray, client: IntArray) -> None:
+        """Everything that is kept of flows under their numbers is forgotten here."""
+        for kept in (self.tls, self.resets, self.throughput):
+            kept.clear(numbers)
+        self.engine.clear(numbers, client)
+
+    def finish(self) -> dict[str, pl.DataFrame]:
+        """The flow, reset and dns tables; app, name and control columns are filled by later rooms.
+
+        No more packets can be added.
+        """
+        self._build(np.flatnonzero(self.engine.conversations.flows.column("pair") >= 0))
+        self.flows.seal("first_frame")
+        self.flow_resets.seal("frame", renumber={"flow": self.flows.rank})
+        flows = pl.concat(list(self.flows.chunks()), rechunk=True)
+        flows = flows.with_columns(both_directions(flows))
+        resets = pl.concat(list(self.flow_resets.chunks()), rechunk=True)
         return {"flow": flows, "reset": resets, "dns": self.dns.finish(self.book)}

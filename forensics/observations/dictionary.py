@@ -96,7 +96,8 @@ FLOW: Final = Table(
         _c("duration_ms", pl.Float64, "ms", "from the first to the last packet"),
         _c("capture_after_ms", pl.Float64, "ms", "how long the capture goes on after the flow's last packet"),
         # gates, per flow
-        _c("start_seen", pl.Boolean, "", "TCP: a SYN was captured; UDP: always true"),
+        _c("start_seen", pl.Boolean, "", "TCP: a SYN was captured; UDP: always true; false where the row goes on with a conversation (see continued)"),
+        _c("continued", pl.Boolean, "", "the conversation has an earlier row of the same stream number: it was idle so long that its first packets were judged and dropped (only in captures of more than 65,536 packets)"),
         _c("both_directions", pl.Boolean, "", "packets of both directions are in the flow, or the other direction is seen elsewhere in the capture"),
         _c("genuine_headers", pl.Boolean, "", "TTL, IP-ID, resets and sequence numbers are those of the wire (false where an end is a phone inside PCAPdroid's VPN, which writes headers itself)"),
         _c("complete_capture", pl.Boolean, "", "no more than 1 % of the acknowledged bytes of this flow were missed by the capture"),

@@ -32,6 +32,7 @@ SERVICE_PORTS: Final = frozenset(
 )
 """Ports above 1023 on which servers are found; used only where nothing else tells client from server."""
 
+_BASES: Final = ("syn", "first-speaker", "port")
 _MS: Final = 1e6
 
 
@@ -45,18 +46,32 @@ class Collected:
     throughput: ThroughputCollector
     book: AddressBook
     habits: pl.DataFrame
-    """FlowEngine.ttl_habits()."""
+    """FlowEngine.ttl_habits() of the flows that are asked for."""
     tunnels: TunnelBook
 
 
-def build_flows(collected: Collected) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The flow and reset tables, with every column of the dictionary.
+@dataclass(frozen=True)
+class Built:
+    """Rows of the flow and the reset table, with every column of the dictionary, and what was found on the way."""
 
-    Columns that need names, apps or other flows hold nulls (counts: 0) until later rooms fill them.
+    flows: pl.DataFrame
+    resets: pl.DataFrame
+    engine_rows: IntArray
+    """Flow number in the engine of each row of ``flows``."""
+    client: IntArray
+    """Who is the client, and on what that rests: for the rest of a conversation whose beginning is dropped."""
+
+
+def build_flows(collected: Collected, rows: IntArray) -> Built:
+    """Rows for the flows with the numbers ``rows``, in order of the first frame; ``flow`` counts them from 0.
+
+    Columns that need names, apps or other flows hold nulls (counts: 0, truth values: what the flow itself tells)
+    until they are filled.
     """
     engine = collected.engine
-    rows = np.flatnonzero(engine.flows.column("packets") > 0)
-    rows = rows[np.argsort(engine.flows["first_frame"][rows], kind="stable")]
+    rows = rows[engine.flows["packets"][rows] > 0]
+    order = (engine.conversations.flows["serial"][rows], engine.flows["first_frame"][rows])
+    rows = rows[np.lexsort(order)]
     for table in (
         collected.tls.flows,
         collected.tls.sides,
@@ -75,7 +90,7 @@ def build_flows(collected: Collected) -> tuple[pl.DataFrame, pl.DataFrame]:
     resets_of = (collected.resets, engine, collected.habits)
     flows = pl.DataFrame(columns).with_columns(
         _history(engine, sides),
-        both_directions=_both_directions(columns),
+        both_directions=pl.Series((columns["packets_to_server"] > 0) & (columns["packets_to_client"] > 0)),
     )
     resets = reset_table(resets_of, sides, columns["handshake_rtt_ms"])
     hello_time = collected.tls.flows["hello_time"][rows]
@@ -83,7 +98,8 @@ def build_flows(collected: Collected) -> tuple[pl.DataFrame, pl.DataFrame]:
     flows = flows.join(found, on="flow", how="left", maintain_order="left")
     rates = rate_columns(collected.throughput, engine, sides)
     flows = flows.join(rates, on="flow", how="left", maintain_order="left")
-    return _conform(flows), resets.drop("_seq")
+    client = 1 + client_side + 2 * np.array([_BASES.index(word) for word in basis], dtype=np.int64)
+    return Built(_conform(flows), resets.drop("_seq"), rows, client)
 
 
 def _conform(flows: pl.DataFrame) -> pl.DataFrame:
@@ -137,8 +153,12 @@ def _roles(collected: Collected, rows: IntArray) -> tuple[IntArray, list[str]]:
     from_service = np.where(first == 0, service[0], service[1])
     by_port = ~by_syn & ~spoken & told & (tcp | from_service)
     side = np.where(by_port, np.where(service[0], 1, 0), side)
-    basis = np.select([by_syn, by_port], ["syn", "port"], "first-speaker")
-    return side.astype(np.int64), basis.tolist()
+    basis = np.select([by_syn, by_port], [0, 2], 1)
+    earlier = keys["client"][rows].astype(np.int64) - 1
+    goes_on = ~by_syn & (earlier >= 0)  # a conversation has the client it had when it began
+    side = np.where(goes_on, earlier & 1, side)
+    basis = np.where(goes_on, earlier >> 1, basis)
+    return side.astype(np.int64), [_BASES[place] for place in basis.tolist()]
 
 
 def _identity(collected: Collected, sides: Sides) -> dict[str, Any]:
@@ -199,8 +219,10 @@ def _handshake(collected: Collected, sides: Sides) -> dict[str, Any]:
         ["server-data", "client-data", "established", "syn-ack"],
         "syn",
     )
+    continued = engine.conversations.flows["client"][sides.flow] > 0
     return {
-        "start_seen": ~tcp | (count > 0) | (syn_ack != NEVER),
+        "start_seen": (~tcp | (count > 0) | (syn_ack != NEVER)) & ~continued,
+        "continued": continued,
         "stage": stage.tolist(),
         "syn_frame": known_frames(table["first_S"][sides.client]),
         "last_syn_frame": known_frames(table["syn_last_frame"][sides.client]),
@@ -325,15 +347,9 @@ def _tls(collected: Collected, sides: Sides) -> dict[str, Any]:
     }
 
 
-def _both_directions(columns: dict[str, Any]) -> pl.Series:
-    """Both directions in the flow itself, or in another flow of the same client."""
-    table = pl.DataFrame(
-        {
-            "client": columns["client"],
-            "both": (columns["packets_to_server"] > 0) & (columns["packets_to_client"] > 0),
-        }
-    )
-    return table.select(pl.col("both").any().over("client")).to_series()
+def both_directions(flows: pl.DataFrame) -> pl.Series:
+    """Both directions in the flow itself, or in another flow of the same client; needs ``client`` of all flows."""
+    return flows.select(pl.col("both_directions").any().over("client")).to_series()
 
 
 def _history(engine: FlowEngine, sides: Sides) -> pl.Series:

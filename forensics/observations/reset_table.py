@@ -76,9 +76,9 @@ def reset_table(
     )
     delay = pl.when(pl.col("data_before") >= 0).then((pl.col("time") - pl.col("data_before")) / _MS)
     v4 = pl.col("ipid") >= 0
+    kept_resets = resets.table(sides.flow)
     return (
-        resets.table()
-        .join(owners, on="fs", how="left", maintain_order="left")
+        kept_resets.join(owners, on="fs", how="left", maintain_order="left")
         .join(habits, on="fs", how="left", maintain_order="left")
         .with_columns(
             delay.alias("delay_ms"),
@@ -89,7 +89,7 @@ def reset_table(
         )
         .with_columns((pl.col("delay_ms") / pl.col("rtt")).alias("delay_rtts"))
         .select(pl.col(c.name).cast(c.dtype) for c in RESET.columns)
-        .with_columns(resets.table()["seq"].alias("_seq"))
+        .with_columns(kept_resets["seq"].alias("_seq"))
     )
 
 

@@ -8,7 +8,15 @@ import numpy as np
 import polars as pl
 
 from forensics.decode.flags import ACK, FIN, RST, SYN
-from forensics.flows.arrays import BoolArray, GrowingColumns, IntArray, keep_first, run_ends, run_starts
+from forensics.flows.arrays import (
+    BoolArray,
+    GrowingColumns,
+    IntArray,
+    both_sides,
+    keep_first,
+    run_ends,
+    run_starts,
+)
 
 if TYPE_CHECKING:
     from forensics.flows.engine import FlowBatch, FlowEngine
@@ -178,7 +186,22 @@ class ResetCollector:
         starts = run_starts(fs)
         self.sides[name][fs[starts]] += np.add.reduceat(values, starts)
 
-    def table(self) -> pl.DataFrame:
-        """The kept resets: side ``fs`` and wire facts, in frame order."""
+    def table(self, flows: IntArray) -> pl.DataFrame:
+        """The kept resets of these flows: side ``fs`` and wire facts, in frame order."""
+        return self._split(flows)[0].sort("frame", maintain_order=True)
+
+    def _split(self, flows: IntArray) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """What was kept of these flows, and of all others."""
         frames = self._kept or [pl.DataFrame(schema=_RESET_SCHEMA)]
-        return pl.concat(frames, how="vertical_relaxed").sort("frame")
+        kept = pl.concat(frames, how="vertical_relaxed")
+        mine = pl.Series(np.isin(kept["fs"].to_numpy() >> 1, flows))
+        return kept.filter(mine), kept.filter(~mine)
+
+    def clear(self, flows: IntArray) -> None:
+        """Forget finished flows, whose numbers are used again."""
+        self._kept = [self._split(flows)[1]]
+        sides = both_sides(flows)
+        self.sides.clear(sides)
+        for frames in (self.after_frames, self.again_frames):
+            for side in frames.keys() & set(sides.tolist()):
+                del frames[side]

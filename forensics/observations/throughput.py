@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from forensics.decode.flags import RST
-from forensics.flows.arrays import NEVER, GrowingColumns, IntArray, run_ends, run_starts
+from forensics.flows.arrays import NEVER, GrowingColumns, IntArray, both_sides, run_ends, run_starts
 
 if TYPE_CHECKING:
     from forensics.flows.engine import FlowBatch, FlowEngine
@@ -113,6 +113,14 @@ class ThroughputCollector:
     def _merged(self) -> pl.DataFrame:
         frames = self._bins or [pl.DataFrame(schema=_SCHEMA)]
         return pl.concat(frames).group_by("fs", "bin").agg(pl.col(*_SUMS).sum())
+
+    def clear(self, flows: IntArray) -> None:
+        """Forget finished flows, whose numbers are used again."""
+        sides = both_sides(flows)
+        self.sides.clear(sides)
+        merged = self._merged()
+        self._bins = [merged.filter(pl.Series(~np.isin(merged["fs"].to_numpy(), sides)))]
+        self._rows = 0
 
     def bins(self, wanted: pl.Series) -> pl.DataFrame:
         """Bins of the sides in ``wanted`` (fs numbers): fs, bin (BIN_NS wide), carried, repeated, losses."""

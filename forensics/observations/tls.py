@@ -10,7 +10,7 @@ import polars as pl
 
 from forensics.capture.gather import gather_rows
 from forensics.decode.flags import RST, SYN
-from forensics.flows.arrays import NEVER, GrowingColumns, IntArray, run_starts
+from forensics.flows.arrays import NEVER, GrowingColumns, IntArray, both_sides, run_starts
 from forensics.observations.series import at_rows
 from forensics.protocols.errors import ProtocolError
 from forensics.protocols.stream import MAX_PIECES, HeadAssembler
@@ -300,10 +300,22 @@ class TlsCollector:
         self._learn(side, HelloFacts(hello, frames, len(frames), time, 1 + hello.length))
         return True
 
-    def finish(self) -> None:
-        """No more packets will come."""
-        for side in list(self.waiting):
+    def finish(self, flows: IntArray) -> None:
+        """No more packets of these flows will come."""
+        for side in self.waiting.keys() & set(both_sides(flows).tolist()):
             self._drop(side)
+
+    def clear(self, flows: IntArray) -> None:
+        """Forget finished flows, whose numbers are used again."""
+        self.flows.clear(flows)
+        sides = both_sides(flows)
+        self.sides.clear(sides)
+        self.first_bytes[sides[sides < len(self.first_bytes)]] = 0
+        for flow in flows.tolist():
+            self.hellos.pop(flow, None)
+        numbers = sides.tolist()
+        self.partial.difference_update(numbers)
+        self.conflicts.difference_update(numbers)
 
     def first_hex(self, sides: IntArray) -> pl.Series:
         """Hex of the first payload bytes of each side; null where the beginning of its stream was not captured."""

@@ -13,6 +13,7 @@ import polars as pl
 
 from forensics.capture import open_capture
 from forensics.decode import AddressBook, Decoded, Decoder, PacketTable
+from forensics.flows.ending import Limits
 from forensics.observations.collect import Collectors
 
 if TYPE_CHECKING:
@@ -116,10 +117,10 @@ def _number(book: AddressBook, address: str) -> int:
     return int(book.intern_v6(np.frombuffer(parsed.packed, np.uint8).reshape(1, 16))[0])
 
 
-def collect(packets: Sequence[Pkt], cuts: Iterable[int] = ()) -> Collectors:
+def collect(packets: Sequence[Pkt], cuts: Iterable[int] = (), limits: Limits | None = None) -> Collectors:
     """Collectors that were fed all packets, in batches that end at ``cuts``."""
     book = AddressBook()
-    collectors = Collectors(book)
+    collectors = Collectors(book, limits=limits or Limits())
     begin = 0
     for end in [*sorted(set(cuts)), len(packets)]:
         collectors.add(table(packets[begin:end], book, begin + 1))
@@ -137,8 +138,10 @@ def read(path: Path) -> Collectors:
     return collectors
 
 
-def tables(packets: Sequence[Pkt], cuts: Iterable[int] = ()) -> dict[str, pl.DataFrame]:
-    return collect(packets, cuts).finish()
+def tables(
+    packets: Sequence[Pkt], cuts: Iterable[int] = (), limits: Limits | None = None
+) -> dict[str, pl.DataFrame]:
+    return collect(packets, cuts, limits).finish()
 
 
 def flow(packets: Sequence[Pkt], cuts: Iterable[int] = ()) -> dict[str, Any]:

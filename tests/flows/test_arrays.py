@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forensics.flows.arrays import GrowingColumns, keep_first, run_ends, run_starts, stable_order
+from forensics.flows.arrays import (
+    GrowingColumns,
+    both_sides,
+    keep_first,
+    run_ends,
+    run_starts,
+    stable_order,
+)
 
 RUNS = st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=30).map(
     lambda pairs: sorted(pairs, key=lambda pair: pair[0])
@@ -54,6 +61,20 @@ def test_keep_first_keeps_the_earliest_of_every_key(cuts):
     for begin, end in zip([0, *cuts], [*cuts, 6], strict=True):
         keep_first(kept, keys[begin:end], values[begin:end], 3)
     assert kept == {3: [10, 12, 13], 1: [11, 14]}
+
+
+def test_cleared_rows_hold_what_new_rows_hold():
+    table = GrowingColumns({"count": (np.int64, 0), "frame": (np.int64, -1)})
+    table.grow_to(5)
+    for name in ("count", "frame"):
+        table[name][:5] = 7
+    table.clear(np.array([1, 3, 4000]))
+    assert table.column("count").tolist() == [7, 0, 7, 0, 7]
+    assert table.column("frame").tolist() == [7, -1, 7, -1, 7]
+
+
+def test_both_sides_of_flows():
+    assert sorted(both_sides(np.array([0, 3])).tolist()) == [0, 1, 6, 7]
 
 
 @settings(max_examples=60, deadline=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,6 +31,20 @@ def streams(packets, cuts=()):
         batch = engine.add(rows)
         found += engine.conversations.flows["stream"][batch.flow_by_frame].tolist()
         begin = end
+    return found
+
+
+def streams_with_ends(packets, ends):
+    """The same where, before each of the packets ``ends``, every third conversation is ended, and so by and by all."""
+    engine, book = FlowEngine(), AddressBook()
+    found, begin, turn = [], 0, 0
+    for end in [*sorted(ends), len(packets)]:
+        batch = engine.add(table(packets[begin:end], book, begin + 1).packets)
+        flows = engine.conversations.flows
+        found += flows["stream"][batch.flow_by_frame].tolist()
+        going = np.flatnonzero(flows.column("pair") >= 0)
+        engine.clear(going[turn::3], np.ones(len(going[turn::3]), dtype=np.int64))
+        begin, turn = end, (turn + 1) % 3
     return found
 
 
@@ -71,6 +86,33 @@ def test_numbers_follow_the_rules_wherever_batches_are_cut(packets, cuts):
     assert streams(packets, cuts) == wireshark_rules(packets)
 
 
+@settings(max_examples=150, deadline=None)
+@given(st.lists(packet(), max_size=40), st.sets(st.integers(0, 40), max_size=8))
+def test_ended_conversations_keep_their_numbers(packets, ends):
+    ends = [end for end in ends if end <= len(packets)]
+    assert streams_with_ends(packets, ends) == wireshark_rules(packets)
+
+
+def test_numbers_of_ended_flows_are_used_again():
+    engine, book = FlowEngine(), AddressBook()
+    for turn in range(5):
+        packets = [Pkt(("192.0.2.1", 100 * turn + port), SERVER, SYN, 9) for port in range(1, 100)]
+        engine.add(table(packets, book, 1 + 99 * turn).packets)
+        engine.clear(np.arange(99), np.ones(99, dtype=np.int64))
+    assert engine.flows.rows == 99
+    assert engine.sides.rows == 198
+
+
+def test_a_conversation_that_goes_on_finds_what_was_said_of_its_client():
+    engine, book = FlowEngine(), AddressBook()
+    engine.add(table([Pkt(flags=SYN, seq=9)], book).packets)
+    engine.clear(np.array([0]), np.array([4]))
+    engine.add(table([Pkt(seq=10), Pkt(("192.0.2.1", 1), SERVER, SYN)], book, 2).packets)
+    assert engine.conversations.flows.column("client").tolist() == [4, 0]
+    engine.add(table([Pkt(flags=SYN, seq=900)], book, 4).packets)
+    assert engine.conversations.flows.column("client").tolist() == [4, 0, 0]
+
+
 @pytest.mark.usefixtures("tshark")
 @pytest.mark.parametrize("seed", range(8))
 def test_numbers_equal_those_of_tshark(seed, tmp_path):
@@ -87,6 +129,7 @@ def test_numbers_equal_those_of_tshark(seed, tmp_path):
     rows = ask_tshark(write_pcap(tmp_path / "x.pcap", packets), "tcp.stream", "udp.stream")
     assert streams(packets) == [int(tcp or udp) for tcp, udp in rows]
     assert streams(packets, range(0, 300, 7)) == streams(packets)
+    assert streams_with_ends(packets, range(0, 300, 7)) == streams(packets)
 
 
 C, S = CLIENT, SERVER

@@ -96,7 +96,7 @@ def test_ttl_habits_count_everything_but_resets():
     talk.s(RST, ttl=9)
     talk.s(RST | ACK, ttl=9)
     for engine in engines(talk.packets):
-        rows = {row["fs"]: row for row in engine.ttl_habits().to_dicts()}
+        rows = {row["fs"]: row for row in engine.ttl_habits(np.arange(engine.flows.rows)).to_dicts()}
         # 60 from the handshake, 50, 51 three times, 49 twice
         assert rows[S] == {"fs": S, "ttl": 51, "ttl_packets": 3, "ttl_kinds": 4, "df": True}
         assert rows[C] == {"fs": C, "ttl": 60, "ttl_packets": 2, "ttl_kinds": 1, "df": True}
@@ -107,13 +107,15 @@ def test_of_equally_frequent_ttls_the_smaller_is_the_habit():
     for ttl in (70, 40, 70, 40):
         talk.s(ACK, ttl=ttl)
     for engine in engines(talk.packets):
-        assert engine.ttl_habits()["ttl"].to_list() == [40]
+        assert engine.ttl_habits(np.arange(engine.flows.rows))["ttl"].to_list() == [40]
 
 
 def test_many_batches_of_ttls_are_summed():
     packets = [Pkt(ttl=40 + i % 3) for i in range(100)]
     for engine in engines(packets):
-        assert engine.ttl_habits().select("ttl", "ttl_packets", "ttl_kinds").rows() == [(40, 34, 3)]
+        assert engine.ttl_habits(np.arange(engine.flows.rows)).select(
+            "ttl", "ttl_packets", "ttl_kinds"
+        ).rows() == [(40, 34, 3)]
 
 
 def test_ip_ids_of_a_sender():

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from forensics.flows.ending import Limits
 from forensics.observations.dictionary import TABLES
 from pcaps.generate.tls import client_hello, data, server_flight
 from tests.flows.made import ACK, FIN, PSH, RST, SYN, Pkt, Talk, collect, tables
@@ -63,6 +64,60 @@ def check(packets, cuts):
 @given(st.lists(packet(), min_size=1, max_size=40), st.sets(st.integers(0, 40), max_size=6))
 def test_any_packets_in_any_batches(packets, cuts):
     check(packets, cuts)
+
+
+SOON = [1, 20_000_000, 2_000_000_000]
+LIMITS = st.builds(
+    Limits,
+    frames=st.sampled_from([1, 5, 16]),
+    least=st.sampled_from([1, 1, 3]),
+    most=st.sampled_from([1, 3, 100, 100]),
+    closed=st.sampled_from(SOON), unanswered=st.sampled_from(SOON), tcp=st.sampled_from(SOON),
+    udp=st.sampled_from(SOON),
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(packet(), min_size=8, max_size=60), st.sets(st.integers(0, 60), max_size=6), LIMITS)
+def test_flows_end_at_the_same_packets_in_any_batches(packets, cuts, limits):
+    cuts = [at for at in cuts if at <= len(packets)]
+    whole = tables(packets, [], limits)
+    for cut in (tables(packets, cuts, limits), tables(packets, range(len(packets)), limits)):
+        for name, table in whole.items():
+            assert_frame_equal(cut[name], table, check_exact=True)
+    # Ending makes several rows of one conversation; a conversation that has one row only is the one it was.
+    uncut = tables(packets)
+    for name in ("flow", "reset"):
+        once = whole["flow"].filter(pl.len().over("proto", "stream") == 1)
+        same = uncut["flow"].join(once, on=["proto", "stream", "first_frame"], how="semi")
+        # The other direction may lie in a row with another client; what an error quoted before the first packet of
+        # a flow may be forgotten when that packet comes.
+        differ = ["flow", "both_directions", "icmp_error_frame", "icmp_error_type", "icmp_error_code"]
+        if name == "reset":
+            once, same = (
+                tables_["reset"].join(flows.filter(proto="tcp"), on="flow", how="semi")
+                for tables_, flows in ((whole, once), (uncut, same))
+            )
+            differ = ["flow"]
+        assert_frame_equal(once.drop(differ), same.drop(differ), check_exact=True)
+    packets_of = pl.col("packets_to_server", "packets_to_client", "duplicated_packets").sum()
+    for table in (whole["flow"], uncut["flow"]):
+        assert table["flow"].to_list() == list(range(table.height))
+        assert table["first_frame"].is_sorted()
+    totals = [
+        table["flow"].group_by("proto", "stream").agg(packets_of).sort("proto", "stream")
+        for table in (whole, uncut)
+    ]
+    totals = [
+        total.select("proto", "stream", pl.sum_horizontal(pl.col(pl.Int64).exclude("stream")))
+        for total in totals
+    ]
+    assert_frame_equal(*totals)
+    firsts = whole["flow"].group_by("proto", "stream", maintain_order=True).agg(pl.col("continued"))
+    assert all(not first and all(rest) for first, *rest in firsts["continued"].to_list())
+    owners = whole["reset"].join(whole["flow"], on="flow", suffix="_of_flow")
+    assert owners.height == whole["reset"].height
+    assert (owners["stream"] == owners["stream_of_flow"]).all()
 
 
 @settings(max_examples=40, deadline=None)
