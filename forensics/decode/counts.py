@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from forensics.decode.checksums import ChecksumCounts
+
 MAX_OVERLAP_FRAMES: Final = 100
 
 
@@ -57,6 +59,7 @@ class DecodeCounts:
     """The first MAX_OVERLAP_FRAMES frames with such fragments."""
     bad_link_header: int = 0
     """Captured bytes end within a header below IP, or its lengths cannot be."""
+    checksums: ChecksumCounts = field(default_factory=ChecksumCounts)
     bad_ip_header: int = 0
     bad_transport_header: int = 0
     link_depth_limit: int = 0

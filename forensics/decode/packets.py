@@ -121,6 +121,7 @@ class _Layers:
 
     def _level(self, packets: IpPackets, level: int) -> IpPackets | None:
         """Rows of the transport headers of this level; gives the IP packets of the next one."""
+        self.counts.checksums.look(self.data, packets.where(~packets.fragment), self.batch.first_frame)
         if packets.fragment.any():
             packets = self._put_together(packets, level)
         plain = (packets.proto == TCP) | (packets.proto == UDP)

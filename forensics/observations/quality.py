@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from forensics.decode.checksums import ALL_UP_TO, EVERY
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from forensics.capture.batch import CaptureNotes
     from forensics.decode import DecodeCounts
+    from forensics.decode.checksums import ChecksumCounts
     from forensics.observations.collect import Collectors
 
 
@@ -60,11 +63,18 @@ def capture_quality(
         "longest_packet_over_1500_bytes": collectors.facts.longest_ip or None,
         "clock_tick_ms": None if collectors.facts.tick_ns is None else collectors.facts.tick_ns // 1_000_000,
         "longest_gap_ms": collectors.facts.longest_gap / 1e6,
+        "checksums": _checksums(counts.checksums),
         "files": len(notes.files),
         "damaged_files": sum(1 for file in notes.files if file.damage),
         "not_dns_on_port_53": collectors.dns.not_dns,
         "dns_cut_by_snaplen": collectors.dns.cut,
     }
+
+
+def _checksums(found: ChecksumCounts) -> dict[str, Any]:
+    """What the sample of frames showed, and which frames it holds."""
+    counts = {name: value for name, value in asdict(found).items() if name != "senders"}
+    return {**counts, "bad_senders": len(found.senders), "all_up_to_frame": ALL_UP_TO, "then_every": EVERY}
 
 
 def _said(counts: Iterable[int | None]) -> int | None:
@@ -75,7 +85,11 @@ def _said(counts: Iterable[int | None]) -> int | None:
 
 def _decoded(counts: DecodeCounts) -> dict[str, Any]:
     """Where every packet went; only what occurred."""
-    found = {name: value for name, value in asdict(counts).items() if value and name != "unknown_linktypes"}
+    found = {
+        name: value
+        for name, value in asdict(counts).items()
+        if value and name not in {"unknown_linktypes", "checksums"}
+    }
     if counts.unknown_linktypes:
         found["unknown_linktypes"] = {str(kind): n for kind, n in sorted(counts.unknown_linktypes.items())}
     return found

@@ -115,6 +115,24 @@ def _offload(quality: Mapping[str, Any]) -> str:
     return f"{words}: jumbo frames, or segments that the capturing host put together (GRO, TSO)."
 
 
+def _checksums(quality: Mapping[str, Any]) -> str:
+    found = quality.get("checksums")
+    if not isinstance(found, dict):
+        return ""
+    bad = {kind: _count(found, f"{kind}_bad") for kind in ("ip", "tcp", "udp")}
+    left = _count(found, "tcp_offloaded") + _count(found, "udp_offloaded")
+    total = sum(bad.values())
+    if not total:
+        return ""
+    of = sum(_count(found, f"{kind}_checked") for kind in bad)
+    words = f"{total:,} of {_many(of, 'checksum')} looked at (a sample) do not hold"
+    if left == total:
+        return (
+            f"{words}: all of packets whose sender leaves that to its network card, as a capturing host does."
+        )
+    return f"{words}, {left:,} of them left to the sender's network card; no packet is left out for it."
+
+
 def _tick(quality: Mapping[str, Any]) -> str:
     tick = _count(quality, "clock_tick_ms")
     if not tick:
@@ -143,11 +161,15 @@ def _blocks(quality: Mapping[str, Any]) -> str:
 
 
 _NOT_READ: Final = {
-    "fragments": ("IP fragment", "left out"),
+    "fragments_unfinished": ("fragmented datagram", "of which something is missing"),
+    "fragments_refused": ("fragmented datagram", "whose fragments overlap (IPv6)"),
+    "fragments_impossible": ("IP fragment", "that cannot be"),
     "bad_link_header": ("packet", "with a link header that is cut off or cannot be"),
     "bad_ip_header": ("packet", "with an IP header that is cut off or cannot be"),
     "bad_transport_header": ("packet", "with a TCP or UDP header that is cut off or cannot be"),
-    "vlan_depth_limit": ("packet", "with more VLAN tags than are followed"),
+    "link_depth_limit": ("packet", "with more link headers than are followed"),
+    "tunnel_depth_limit": ("packet", "in more tunnels than are followed"),
+    "encrypted_wifi": ("encrypted 802.11 frame", ""),
 }
 
 
@@ -156,7 +178,7 @@ def _not_read(quality: Mapping[str, Any]) -> str:
     if not isinstance(decoded, dict):
         return ""
     parts = [
-        f"{_many(decoded[name], thing)} {what}"
+        f"{_many(decoded[name], thing)} {what}".rstrip()
         for name, (thing, what) in _NOT_READ.items()
         if decoded.get(name)
     ]
@@ -176,6 +198,7 @@ _ITEMS: Final[tuple[Callable[[Mapping[str, Any]], str], ...]] = (
     _without_start,
     _one_sided,
     _offload,
+    _checksums,
     _tick,
     _backward,
     _untimed,
