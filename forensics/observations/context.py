@@ -106,7 +106,7 @@ def _facts(flows: pl.DataFrame) -> pl.DataFrame:
     never_reset = first_reset.is_null() & (pl.col("rst_to_client").fill_null(0) == 0)
     hello_in_time = never_reset | (pl.col("tls_server_hello_frame") < first_reset).fill_null(value=False)
     data_in_time = never_reset | (pl.col("first_data_to_client_frame") < first_reset).fill_null(value=False)
-    return (
+    facts = (
         flows.with_columns(reset_frame=_at_rows(flows.height, frames))
         .with_columns(
             answer_frame=pl.min_horizontal("syn_ack_frame", "first_data_to_client_frame"),
@@ -120,10 +120,10 @@ def _facts(flows: pl.DataFrame) -> pl.DataFrame:
             "tls_hello_bytes",
             "server_port",
             row=pl.int_range(pl.len(), dtype=pl.Int32),
-            client_id=_number("client"),
-            server_id=_number("server"),
-            name_id=_number("server_name"),
-            sni_id=_number("sni"),
+            client_id=_numbers(flows["client"]),
+            server_id=_numbers(flows["server"]),
+            name_id=_numbers(flows["server_name"]),
+            sni_id=_numbers(flows["sni"]),
             hello_frame="tls_server_hello_frame",
             answer_time=_answer_time(),
             tried=tcp & pl.col("start_seen").fill_null(value=False),
@@ -135,14 +135,10 @@ def _facts(flows: pl.DataFrame) -> pl.DataFrame:
             went_reset=tls & reset & ~hello_first,
             went_silent=tls & ~reset & (after_hello == 0),
         )
-        # Client and server as one number, so that "same client, same server" is one group too.
-        .with_columns(
-            pair_id=(pl.col("client_id").cast(pl.Int64) * flows.height + pl.col("server_id"))
-            .rank("dense")
-            .cast(pl.Int64)
-            - 1
-        )
     )
+    # Client and server as one number, so that "same client, same server" is one group too.
+    pairs = facts.select(pl.col("client_id").cast(pl.Int64) * flows.height + pl.col("server_id")).to_series()
+    return facts.with_columns(pair_id=_numbers(pairs).cast(pl.Int64))
 
 
 def _at_rows(height: int, frames: pl.DataFrame) -> pl.Series:
@@ -153,9 +149,11 @@ def _at_rows(height: int, frames: pl.DataFrame) -> pl.Series:
     return pl.select(pl.when(values >= 0).then(values)).to_series()
 
 
-def _number(column: str) -> pl.Expr:
-    """Equal values as equal numbers from 0 on, in the order of the values; null becomes -1."""
-    return (pl.col(column).rank("dense").cast(pl.Int32) - 1).fill_null(-1)
+def _numbers(values: pl.Series) -> pl.Series:
+    """Equal values as equal numbers from 0 on, in the order in which they come; null becomes -1."""
+    known = values.unique(maintain_order=True).drop_nulls().alias("value").to_frame().with_row_index("number")
+    found = values.alias("value").to_frame().join(known, on="value", how="left", maintain_order="left")
+    return found["number"].cast(pl.Int32).fill_null(-1)
 
 
 def _answer_time() -> pl.Expr:
