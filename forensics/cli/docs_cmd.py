@@ -64,10 +64,11 @@ def _formats() -> Iterator[str]:
     for name, what, told_by in BETWEEN:
         yield f"| {name} | {what} | {told_by} |"
     yield ""
-    yield "| tunnel | what is opened |"
-    yield "|---|---|"
-    for name, what in TUNNELS.items():
-        yield f"| `{name}` | {what} |"
+    yield "| tunnel | standard | what of it, and where |"
+    yield "|---|---|---|"
+    for name, line in TUNNELS.items():
+        standard, _, what = line.partition(": ")
+        yield f"| {name} | {standard} | {what} |"
 
 
 def _type(column: Column) -> str:

@@ -5,6 +5,7 @@ from click.testing import CliRunner
 from forensics.capture.formats import COMPRESSIONS, CONTAINERS
 from forensics.cli import main
 from forensics.decode.link_types import LINKTYPES
+from forensics.decode.tunnels import TUNNELS
 from forensics.observations.dictionary import TABLES
 
 
@@ -24,6 +25,7 @@ def test_every_format_is_one_row_of_a_markdown_table():
     for known in (*CONTAINERS, *COMPRESSIONS):
         assert known.name in names
     assert set(LINKTYPES.values()) <= set(names)
+    assert set(TUNNELS) <= set(names)
     assert "| raw IP | `RAW` | 12, 14, 101 |" in rows
 
 
