@@ -57,6 +57,7 @@ class TableStore:
         self._ties: list[IntArray] = []
         self._rank: IntArray | None = None
         self._renumber: dict[str, IntArray] = {}
+        self._replaced: dict[str, pl.Series] = {}
 
     def append(self, frame: pl.DataFrame, ties: IntArray | None = None) -> None:
         """Add rows; where the order leaves a tie, ``ties`` (int64, one a row) decides, then the order of appending."""
@@ -108,21 +109,29 @@ class TableStore:
             raise ValueError(message)
         return self._rank
 
+    def replace(self, values: pl.Series) -> None:
+        """One column of all rows, in the final order, takes the place of the column of the same name."""
+        if len(self.rank) != len(values) or self.schema[values.name] != values.dtype:
+            message = f"not a column of this table: {values.name}"
+            raise ValueError(message)
+        self._replaced[values.name] = values
+
     def columns(self, names: Sequence[str]) -> pl.DataFrame:
         """All rows in the final order, only these columns."""
         rank = self.rank
+        replaced = [self._replaced[name] for name in names if name in self._replaced]
         if not self._blocks:
-            return self._held.select(names)
+            return self._held.select(names).with_columns(replaced)
         stored = [name for name in names if name != self._number] or [self.schema.names()[0]]
         whole = pl.concat(list(self._stored(stored)), rechunk=True)
-        return self._final(whole, 0, rank).select(names)
+        return self._final(whole, 0, rank).with_columns(replaced).select(names)
 
     def chunks(self, rows: int = 65_536) -> Iterator[pl.DataFrame]:
         """All columns, ``rows`` rows at a time in the final order; a table without rows is one empty frame."""
         rank = self.rank
         if not self._blocks:
             for begin in range(0, max(self.height, 1), rows):
-                yield self._held.slice(begin, rows)
+                yield self._put(self._held.slice(begin, rows), begin)
             return
         spans = [rank[block.first : block.first + block.rows] for block in self._blocks]
         reach = [(int(span.min()), int(span.max())) for span in spans]
@@ -135,7 +144,10 @@ class TableStore:
                 if len(mine):
                     parts.append(self._read(block, None)[mine])
                     places.append(span[mine])
-            yield self._final(pl.concat(parts, rechunk=True), begin, np.concatenate(places))
+            yield self._put(self._final(pl.concat(parts, rechunk=True), begin, np.concatenate(places)), begin)
+
+    def _put(self, chunk: pl.DataFrame, begin: int) -> pl.DataFrame:
+        return chunk.with_columns(values.slice(begin, chunk.height) for values in self._replaced.values())
 
     def close(self) -> None:
         """Give back memory and disk; the table cannot be read any more."""

@@ -77,6 +77,12 @@ def test_what_goes_in_comes_out_in_order(seed, cuts, size):
         for names in (["frames", "name"], ["flow"], ["alpn", "flow", "first_frame"]):
             assert_frame_equal(store.columns(names), want.select(names), check_exact=True)
         assert store.height == 60
+        other = pl.Series("name", [f"row {at}" for at in range(60)])
+        store.replace(other)
+        want = want.with_columns(other)
+        assert_frame_equal(pl.concat(list(store.chunks(size))), want, check_exact=True)
+        for names in (["frames", "name"], ["flow"], ["name"]):
+            assert_frame_equal(store.columns(names), want.select(names), check_exact=True)
         store.close()
     finally:
         module.BLOCK_ROWS = block
@@ -119,6 +125,14 @@ def test_ties_and_rows_that_follow_another_table(several):
 def test_rows_of_other_columns_are_refused():
     with pytest.raises(ValueError, match="rate"):
         TableStore(SCHEMA).append(rows(3, 3).drop("rate"))
+
+
+def test_a_column_of_another_length_takes_no_place():
+    store = filled(rows(3, 5), [])
+    store.seal("first_frame")
+    for wrong in (pl.Series("name", ["a"]), pl.Series("name", [1, 2, 3])):
+        with pytest.raises(ValueError, match="name"):
+            store.replace(wrong)
 
 
 def test_a_full_disk_is_one_clear_line(monkeypatch):
