@@ -18,8 +18,13 @@ if TYPE_CHECKING:
 _ADDRESS, _CONTROL = 0xFF, 0x03
 _CHDLC_ADDRESSES: Final = (0x0F, 0x8F)  # unicast and broadcast; no PPP frame begins so
 _BRIDGING, _MULTILINK = 0x0031, 0x003D
-_PROTOCOLS: Final = {0x0021: BY_NIBBLE, 0x0057: 6, 0x0281: Header.MPLS, 0x0283: Header.MPLS}
-_CHDLC: Final = {
+_PROTOCOLS: Final[dict[int, Header | int]] = {
+    0x0021: BY_NIBBLE,
+    0x0057: 6,
+    0x0281: Header.MPLS,
+    0x0283: Header.MPLS,
+}
+_CHDLC: Final[dict[int, Header | int]] = {
     0x0800: BY_NIBBLE,
     0x86DD: 6,
     0x6558: Header.ETHERNET,
@@ -109,6 +114,6 @@ def read_frame_relay(walk: Walk, found: Candidates) -> None:
     snap = left == 0x80  # noqa: PLR2004 - the NLPID of SNAP
     walk.not_ip(rest.where(~snap))
     rest, head = walk.read(rest.where(snap), 5)
-    typed = ~head[:, :3].any(axis=1)
+    typed = (head[:, 0] == 0) & (big16(head, 1) == 0)
     walk.ethertype(skip(rest.where(typed), 5), big16(head, 3)[typed])
     walk.not_ip(rest.where(~typed))

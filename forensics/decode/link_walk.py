@@ -109,7 +109,7 @@ class Walk:
         self.ethertype(found.where(~length), value[~length])
         self.then(Header.LLC, cut(found.where(length), value[length]))
 
-    def linktype(self, found: Candidates, number: npt.NDArray[np.int32]) -> None:
+    def linktype(self, found: Candidates, number: npt.NDArray[np.int32 | np.int64]) -> None:
         """What comes next is told by a link type."""
         first = int(number[0]) if len(number) and (number == number[0]).all() else None
         header = BY_LINKTYPE.get(first) if first is not None else None

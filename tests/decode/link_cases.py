@@ -11,7 +11,6 @@ FOUR = ipv4(tcp(b"hello"), 6)
 SIX = ipv6(tcp(b"hello"), 6)
 MACS = bytes.fromhex("001b21aabbcc001b21ddeeff")
 NOT_IP, BAD, DEEP, SECRET = "not_ip", "bad_link_header", "link_depth_limit", "encrypted_wifi"
-BROKEN = {"bad_ip_header"}
 
 
 @dataclass(frozen=True)
