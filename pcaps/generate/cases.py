@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from pcaps.generate import addresses, demonstration, drops, formats, hostile, names, phone, policing, resets
+from pcaps.generate import (
+    addresses,
+    demonstration,
+    drops,
+    formats,
+    hostile,
+    names,
+    phone,
+    policing,
+    quality,
+    resets,
+)
 from pcaps.generate.files import render
 from pcaps.generate.world import Flow, Packet, World
 
@@ -24,6 +35,7 @@ CASES: dict[str, Callable[[World], None]] = {
     **names.CASES,
     **phone.CASES,
     **policing.CASES,
+    **quality.CASES,
     **resets.CASES,
 }
 

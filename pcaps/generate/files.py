@@ -58,6 +58,24 @@ def pcapng(world: World) -> bytes:
     return b"".join(out)
 
 
+def pcapng_drops(world: World) -> bytes:
+    """One interface, and at the end its statistics: 12 packets more were received than written, and dropped."""
+    interface = struct.pack("<HHI", LINK_TYPES[world.link], 0, 262144) + struct.pack(
+        "<HH4sHH", 2, 4, b"eth0", 0, 0
+    )
+    out = [_block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)), _block(1, interface)]
+    stamp = 0
+    for packet in world.packets:
+        stamp = _nanoseconds(world, packet) // 1000
+        size = len(packet.data)
+        out.append(
+            _block(6, struct.pack("<IIIII", 0, stamp >> 32, stamp & 0xFFFFFFFF, size, size) + packet.data)
+        )
+    counts = struct.pack("<HHQHHQHH", 4, 8, len(world.packets) + 12, 5, 8, 12, 0, 0)
+    out.append(_block(5, struct.pack("<III", 0, stamp >> 32, stamp & 0xFFFFFFFF) + counts))
+    return b"".join(out)
+
+
 def pcapdroid_trailer(world: World) -> bytes:
     """PCAPdroid's pcap with "dump extensions": a made-up Ethernet header before, a trailer behind each packet."""
     out = [struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, LINK_TYPES["ether"])]
@@ -124,6 +142,7 @@ def render(world: World) -> tuple[str, bytes]:
         "pcap-be-ns": ("capture.pcap", lambda world: pcap(world, ">", nanoseconds=True)),
         "gzip": ("capture.pcap.gz", lambda world: gzipped(pcap(world))),
         "truncated": ("capture.pcap", lambda world: pcap(world)[:-37]),
+        "pcapng-drops": ("capture.pcapng", pcapng_drops),
         "pcapdroid-trailer": ("capture.pcap", pcapdroid_trailer),
         "pcapdroid-pcapng": ("capture.pcapng", lambda world: pcapdroid_pcapng(world, root=False)),
         "pcapdroid-pcapng-root": ("capture.pcapng", lambda world: pcapdroid_pcapng(world, root=True)),

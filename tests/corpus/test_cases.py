@@ -120,6 +120,12 @@ def test_dns_look_ups(case):
     assert said == [tuple(row[column] for column in columns) for row in case.expect["dns"]]
 
 
+@every_case
+def test_quality(case):
+    wanted = case.expect.get("quality", {})
+    assert {name: analysed(case).quality[name] for name in wanted} == wanted
+
+
 def test_every_rule_has_two_positives_and_two_negatives():
     rules = sorted(
         yaml.safe_load(path.read_text("utf-8"))["id"]
