@@ -202,6 +202,7 @@ class _Layers:
         fragment = packets.fragment
         # As Wireshark does: what was captured of a first fragment is all that there will ever be.
         cut = fragment & ~packets.later_fragment & (packets.captured < packets.limit)
+        cut &= packets.version == 4  # noqa: PLR2004 - of IPv6 it reads none
         self.counts.fragments += int(np.count_nonzero(fragment))
         self.counts.fragments_read += int(np.count_nonzero(cut))
         pieces = packets.where(fragment & ~cut)

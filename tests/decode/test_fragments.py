@@ -140,6 +140,9 @@ def test_a_first_fragment_that_was_cut_is_read_as_it_is():
     rows, counts = run([(frame[:50], 1, len(frame))])
     assert [(row["dport"], row["payload_captured"]) for row in rows] == [(9999, 8)]
     assert (counts.fragments, counts.fragments_read, counts.fragments_unfinished) == (1, 1, 0)
+    frame = six(BODY[:48], 0, more=1)
+    rows, counts = run([(frame[:80], 1, len(frame))])
+    assert (rows, counts.fragments, counts.fragments_read) == ([], 1, 0)
 
 
 @pytest.mark.parametrize(("make", "limit"), [(four, 30), (six, 60)])
