@@ -14,7 +14,7 @@ from forensics.analysis import Analysis, analyze_capture
 from forensics.errors import CaptureError
 from forensics.observations.collect import Collectors
 from forensics.observations.store import TableStore
-from forensics.observations.table import FactTable
+from forensics.observations.table import FactTable, fact_table
 from forensics.report import rows
 from forensics.report.json_format import dump_json
 from forensics.report.text import text_report
@@ -67,7 +67,7 @@ FINISH = Collectors.finish
 def spilled(tables):
     """The flow and reset tables in stores that had to go to a file, as if flows had ended in another order."""
     for name in ("flow", "reset"):
-        frame = tables[name]
+        frame = fact_table(name, tables[name]).frame()
         store = TableStore(frame.schema, number=name if name == "flow" else None)
         for part in range(3):
             store.append(frame[list(range(part, frame.height, 3))[::-1]])

@@ -139,7 +139,7 @@ class Collectors:
             kept.clear(numbers)
         self.engine.clear(numbers, client)
 
-    def finish(self) -> dict[str, pl.DataFrame]:
+    def finish(self) -> dict[str, TableStore | pl.DataFrame]:
         """The flow, reset and dns tables; app, name and control columns are filled by later rooms.
 
         No more packets can be added.
@@ -147,7 +147,5 @@ class Collectors:
         self._build(np.flatnonzero(self.engine.conversations.flows.column("pair") >= 0))
         self.flows.seal("first_frame")
         self.flow_resets.seal("frame", renumber={"flow": self.flows.rank})
-        flows = pl.concat(list(self.flows.chunks()), rechunk=True)
-        flows = flows.with_columns(both_directions(flows))
-        resets = pl.concat(list(self.flow_resets.chunks()), rechunk=True)
-        return {"flow": flows, "reset": resets, "dns": self.dns.finish(self.book)}
+        self.flows.replace(both_directions(self.flows.columns(["client", "both_directions"])))
+        return {"flow": self.flows, "reset": self.flow_resets, "dns": self.dns.finish(self.book)}

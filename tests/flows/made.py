@@ -15,6 +15,7 @@ from forensics.capture import open_capture
 from forensics.decode import AddressBook, Decoded, Decoder, PacketTable
 from forensics.flows.ending import Limits
 from forensics.observations.collect import Collectors
+from forensics.observations.table import fact_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -141,7 +142,12 @@ def read(path: Path) -> Collectors:
 def tables(
     packets: Sequence[Pkt], cuts: Iterable[int] = (), limits: Limits | None = None
 ) -> dict[str, pl.DataFrame]:
-    return collect(packets, cuts, limits).finish()
+    return frames(collect(packets, cuts, limits))
+
+
+def frames(collectors: Collectors) -> dict[str, pl.DataFrame]:
+    """All columns of all rows of the finished tables."""
+    return {name: fact_table(name, rows).frame() for name, rows in collectors.finish().items()}
 
 
 def flow(packets: Sequence[Pkt], cuts: Iterable[int] = ()) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from tests.flows.made import (
     Talk,
     ask_tshark,
     collect,
+    frames,
     table,
     tables,
     write_pcap,
@@ -107,7 +108,7 @@ def test_past_the_cap_those_idle_longest_end_early():
     packets.insert(11, Pkt(("192.0.2.1", 1), SERVER, SYN, 1, ms=100))  # the oldest flow is not the idlest
     collectors = collect([*packets, *tick(200, 3)], (), Limits(frames=16, most=8))
     assert collectors.flows_ended_early == 14 - 6
-    assert collectors.finish()["flow"].filter(proto="tcp")["syn_count"].sum() == 14
+    assert frames(collectors)["flow"].filter(proto="tcp")["syn_count"].sum() == 14
     ended = collectors.flows.columns(["client_port", "first_frame"])
     assert ended.height == 14
     going = collectors.engine.conversations.flows
@@ -123,7 +124,7 @@ def test_what_only_an_error_quoted_is_forgotten_without_a_row():
     collectors = collect([*quotes, *tick(0), *tick(1), *tick(2)], (), SMALL)
     assert np.count_nonzero(collectors.engine.conversations.flows.column("pair") >= 0) == 1
     later = collect([*quotes, *tick(0), *tick(1), Pkt(("192.0.2.1", 1), SERVER, SYN, 1)], (), SMALL)
-    row = later.finish()["flow"].filter(proto="tcp").row(0, named=True)
+    row = frames(later)["flow"].filter(proto="tcp").row(0, named=True)
     assert (row["stream"], row["start_seen"], row["continued"]) == (0, True, False)
 
 
@@ -179,7 +180,7 @@ def test_a_short_capture_keeps_all_flows():
     collectors = collect(packets)
     assert collectors.flows.height == 0
     assert collectors.limits.frames == 65_536
-    assert collectors.finish()["flow"]["continued"].to_list() == [False, False]
+    assert frames(collectors)["flow"]["continued"].to_list() == [False, False]
 
 
 def test_a_flood_of_openings_takes_no_more_room_than_the_cap():
@@ -196,6 +197,6 @@ def test_a_flood_of_openings_takes_no_more_room_than_the_cap():
     for kept in (collectors.engine, collectors.engine.sequence, collectors.tls, collectors.resets):
         assert kept.sides.rows <= 2 * most
     assert collectors.flows_ended_early > 0
-    rows = collectors.finish()["flow"]
+    rows = frames(collectors)["flow"]
     assert rows["stream"].to_list() == list(range(count))
     assert rows["syn_count"].sum() == count

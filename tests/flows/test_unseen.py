@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from tests.conftest import NO_SHARED, SHARED_CAPTURES
-from tests.flows.made import ACK, Talk, ask_tshark, collect, flow, read, tables, write_pcap
+from tests.flows.made import ACK, Talk, ask_tshark, collect, flow, frames, read, tables, write_pcap
 
 needs_tshark = pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
 
@@ -78,7 +78,7 @@ def test_real_captures(name):
         pytest.skip(NO_SHARED)
     rows = ask_tshark(found[0], "tcp.stream", where="tcp.analysis.ack_lost_segment")
     theirs = Counter(int(row[0]) for row in rows)
-    table = read(found[0]).finish()["flow"]
+    table = frames(read(found[0]))["flow"]
     ours = {
         row["stream"]: row["unseen_segments"]
         for row in table.iter_rows(named=True)

@@ -20,6 +20,7 @@ from tests.flows.made import (
     Talk,
     ask_tshark,
     flow,
+    frames,
     read,
     tables,
 )
@@ -79,7 +80,7 @@ def seen_by_tshark(path):
 @pytest.mark.parametrize("path", CAPTURES, ids=lambda path: path.parent.name)
 def test_columns_equal_those_of_tshark(path):
     truth = seen_by_tshark(path)
-    ours = {row["stream"]: row for row in read(path).finish()["flow"].to_dicts() if row["proto"] == "tcp"}
+    ours = {row["stream"]: row for row in frames(read(path))["flow"].to_dicts() if row["proto"] == "tcp"}
     assert ours.keys() == truth.keys()
     for stream, expected in truth.items():
         row = ours[stream]

@@ -9,13 +9,13 @@ import pytest
 from forensics.capture.batch import CaptureNotes
 from forensics.decode import DecodeCounts
 from forensics.observations.quality import capture_quality
-from tests.flows.made import ACK, CLIENT, SERVER, SYN, Pkt, Talk, collect
+from tests.flows.made import ACK, CLIENT, SERVER, SYN, Pkt, Talk, collect, frames
 
 
 def quality(packets, notes=None, counts=None):
     collectors = collect(packets)
     found = capture_quality(
-        notes or CaptureNotes(), counts or DecodeCounts(), collectors, collectors.finish()["flow"]
+        notes or CaptureNotes(), counts or DecodeCounts(), collectors, frames(collectors)["flow"]
     )
     json.dumps(found, allow_nan=False)
     return found

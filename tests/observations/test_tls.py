@@ -23,6 +23,7 @@ from tests.flows.made import (
     ask_tshark,
     collect,
     flow,
+    frames,
     read,
     tables,
     write_pcap,
@@ -275,7 +276,7 @@ def test_a_flood_of_unfinished_hellos_stays_bounded(monkeypatch):
         collectors = collect(packets, cuts)
         assert collectors.tls.held <= 5000
         assert len(collectors.tls.waiting) <= 13
-        found = collectors.finish()["flow"]["tls_client_hello_partial"].to_list()
+        found = frames(collectors)["flow"]["tls_client_hello_partial"].to_list()
         assert rows in (None, found)
         rows = found
 
@@ -328,7 +329,7 @@ def test_real_hellos_complete_where_tshark_completes_them(shared_captures):
         truth = {}
         for stream, frame in rows:
             truth.setdefault(int(stream), int(frame))
-        flows = read(path).finish()["flow"].filter(pl.col("tls_client_hello"), proto="tcp")
+        flows = frames(read(path))["flow"].filter(pl.col("tls_client_hello"), proto="tcp")
         ours = dict(flows.select("stream", "tls_client_hello_frame").rows())
         if ours != truth:
             differing[path.name] = (truth.items() - ours.items(), ours.items() - truth.items())
