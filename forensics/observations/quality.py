@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from forensics.observations.collect import Collectors
 
 
-FLOW_COLUMNS: Final = ("proto", "packets_to_server", "packets_to_client", "start_seen", "complete_capture")
+FLOW_COLUMNS: Final = (
+    "proto",
+    "packets_to_server",
+    "packets_to_client",
+    "start_seen",
+    "continued",
+    "complete_capture",
+)
 """All that is looked at in the flow table: of all flows at once, so they are few."""
 
 
@@ -48,7 +55,8 @@ def capture_quality(
         "decoded": _decoded(counts),
         "tcp_flows": tcp.height,
         "udp_flows": flows.height - tcp.height,
-        "flows_without_start": tcp.filter(~pl.col("start_seen")).height,
+        "flows_without_start": tcp.filter(~pl.col("start_seen") & ~pl.col("continued")).height,
+        "flows_ended_early": collectors.flows_ended_early,
         "one_sided_tcp_flows": one_sided.height,
         "flows_with_capture_loss": tcp.filter(~pl.col("complete_capture")).height,
         "dropped_by_kernel": notes.dropped_by_kernel,

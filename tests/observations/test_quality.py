@@ -8,12 +8,13 @@ import pytest
 
 from forensics.capture.batch import CaptureNotes
 from forensics.decode import DecodeCounts
+from forensics.flows.ending import Limits
 from forensics.observations.quality import capture_quality
 from tests.flows.made import ACK, CLIENT, SERVER, SYN, Pkt, Talk, collect, frames
 
 
-def quality(packets, notes=None, counts=None):
-    collectors = collect(packets)
+def quality(packets, notes=None, counts=None, limits=None):
+    collectors = collect(packets, (), limits)
     found = capture_quality(
         notes or CaptureNotes(), counts or DecodeCounts(), collectors, frames(collectors)["flow"]
     )
@@ -35,6 +36,16 @@ def test_flows_are_counted_by_what_is_missing():
     assert found["one_sided_tcp_flows"] == 1
     assert found["flows_with_capture_loss"] == 1  # 9,000 was acknowledged, 7 was seen
     assert found["backward_timestamps"] == 0
+
+
+def test_a_flow_that_goes_on_after_it_was_ended_has_a_start():
+    talk = Talk().shake()
+    others = [Pkt(("10.0.0.1", port), SERVER, SYN, 7, ms=50) for port in range(1, 9)]
+    packets = [*talk.packets, *others, talk.c(ACK, 1, 1, ms=99)]
+    assert quality(packets)["flows_ended_early"] == 0
+    found = quality(packets, limits=Limits(frames=11, most=4))
+    assert found["flows_ended_early"] == 9 - 3
+    assert (found["tcp_flows"], found["flows_without_start"]) == (10, 0)
 
 
 def test_steps_of_the_clock_are_counted():
