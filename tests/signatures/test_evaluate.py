@@ -41,3 +41,9 @@ def test_tables_may_be_empty_or_missing():
     empty = evaluate(shipped, {"flow": flows(), "dns": lookups()})
     assert empty.findings == ()
     assert set(empty.outcomes) == {rule.id for rule in shipped.rules}
+
+
+def test_a_conversation_that_only_carries_others_is_not_judged():
+    found = evaluate(rules(GOOD), {"flow": flows(RST | {"carrier": True}, RST | {"carrier": None})})
+    assert found.outcomes["test.rule"][Outcome.NO_DATA] == 1
+    assert found.outcomes["test.rule"][Outcome.MATCHED] == 1
