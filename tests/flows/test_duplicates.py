@@ -154,12 +154,12 @@ def test_a_doubled_capture_shows_what_the_single_one_shows(case, delay_us, tmp_p
     # not judged where copies may hide or feign loss
     throttled = {key for key in single if key[0].startswith("tput.")}
     assert single.keys() - throttled <= double.keys()
-    flows = [result.tables["flow"].sort("proto", "stream") for result in (once, twice)]
+    flows = [result.tables["flow"].frame().sort("proto", "stream") for result in (once, twice)]
     for name in COUNTS:
         assert flows[0][name].to_list() == flows[1][name].to_list(), name
     for name in ("rst_to_client", "rst_to_server"):  # equal resets may be copies of one another
         for one, two in zip(flows[0][name].to_list(), flows[1][name].to_list(), strict=True):
             assert min(one, 1) <= two <= one, name
-    queries = [result.tables["dns"]["queries"].to_list() for result in (once, twice)]
+    queries = [result.tables["dns"].frame()["queries"].to_list() for result in (once, twice)]
     # over IPv6 nothing tells a datagram sent twice from one captured twice
     assert queries[0] == queries[1] or case.name == "ipv6-sni-reset"
