@@ -141,7 +141,8 @@ class PacketsAside:
             columns = self._shared[message["columns"]]
             packets = PacketTable(_views(columns, message["rows"]))
             yield Decoded(packets, self._shared[message["data"]])
-            self._line.send("release")
+            with contextlib.suppress(ConnectionError):  # what is wrong shows when the next is drawn
+                self._line.send("release")
 
     def _receive(self) -> dict[str, Any]:
         try:

@@ -106,8 +106,8 @@ class _Layers:
         found = Candidates(
             row=row,
             start=network.start,
-            end=batch.offset[row] + batch.caplen[row],
-            wire_length=batch.wirelen[row] - (network.start - batch.offset[row]),
+            end=network.end,
+            wire_length=network.wire_length,
         )
         packets: IpPackets | None = read_ip(batch.data, found, network.version, decoder.book, self.counts)
         level = 0
