@@ -91,6 +91,16 @@ def _one_sided(quality: Mapping[str, Any]) -> str:
     )
 
 
+def _ended_early(quality: Mapping[str, Any]) -> str:
+    flows = _count(quality, "flows_ended_early")
+    if not flows:
+        return ""
+    return (
+        f"{_many(flows, 'connection')} {_was(flows)} taken for ended while others went on, for want of room: what came "
+        "later of them stands in rows of its own."
+    )
+
+
 def _copies(quality: Mapping[str, Any]) -> str:
     copies = _count(quality, "duplicated_packets")
     if not copies:
@@ -197,6 +207,7 @@ _ITEMS: Final[tuple[Callable[[Mapping[str, Any]], str], ...]] = (
     _truncated,
     _without_start,
     _one_sided,
+    _ended_early,
     _offload,
     _checksums,
     _tick,
