@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import polars as pl
 
-from forensics.observations.dictionary import DNS
-from forensics.observations.dns_summary import add_cross_row_columns
+from forensics.observations.dns_summary import add_cross_row_columns, transactions
 from forensics.protocols.dns import DnsMessage, parse_message
 from forensics.protocols.errors import ProtocolError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-    import polars as pl
 
     from forensics.decode.addresses import AddressBook
     from forensics.decode.columns import PacketTable
@@ -23,6 +22,8 @@ KEPT: Final = 16
 """Frames and responses listed per row; what comes after them is counted only."""
 _KEPT_ADDRESSES: Final = 256
 _KEPT_SETS: Final = 1024
+_ROWS_A_FRAME: Final = 4096
+"""Finished rows that are kept as Python values, which take ten times the memory of a table."""
 
 _SECOND: Final = 1_000_000_000
 RETRY_NS: Final = 30 * _SECOND
@@ -190,7 +191,7 @@ class _Transaction:
         return False
 
     def row(self) -> tuple[Any, ...]:
-        """The finished row, in the order of ``ROW_COLUMNS``; addresses of hosts are still ids."""
+        """The finished row, in the order of ``dns_summary.TRANSACTION``; addresses of hosts are still ids."""
         client, client_port, resolver, resolver_port, txid, qname, qtype = self.key
         start = self.query_time if self.queries else None
         return (
@@ -227,12 +228,6 @@ class _Transaction:
         )
 
 
-ROW_COLUMNS: Final = (
-    "first_frame",
-    *DNS.schema().names()[1 : DNS.schema().names().index("first_delay_ms") + 1],
-)
-
-
 class DnsCollector:
     """Follows DNS over UDP through a capture; how that is cut into batches makes no difference."""
 
@@ -243,6 +238,7 @@ class DnsCollector:
         """Datagrams whose question the capture did not keep."""
         self._open: dict[_Key, _Transaction] = {}
         self._last: dict[_Sockets, _Key] = {}
+        self._frames: list[pl.DataFrame] = []
         self._closed: list[tuple[Any, ...]] = []
         self._swept = 0
 
@@ -318,6 +314,9 @@ class DnsCollector:
         transaction = self._open.pop(key, None)
         if transaction is not None:
             self._closed.append(transaction.row())
+            if len(self._closed) >= _ROWS_A_FRAME:
+                self._frames.append(transactions(self._closed))
+                self._closed.clear()
             sockets: _Sockets = key[:5]
             if self._last.get(sockets) == key:
                 del self._last[sockets]
@@ -336,6 +335,6 @@ class DnsCollector:
         Columns from ``pool`` on are null (lists: empty): later rooms fill them.
         """
         rows = [*self._closed, *(transaction.row() for transaction in self._open.values())]
-        rows.sort(key=lambda row: row[0])
-        columns = dict(zip(ROW_COLUMNS, zip(*rows, strict=True), strict=True)) if rows else {}
-        return add_cross_row_columns({name: list(values) for name, values in columns.items()}, book)
+        frames = [*self._frames, transactions(rows)]
+        whole = pl.concat(frames).sort("first_frame", maintain_order=True)
+        return add_cross_row_columns(whole, book)

@@ -13,6 +13,8 @@ from forensics.observations.dictionary import DNS
 from forensics.observations.dns_names import bogon_kind, is_local_address, is_public_name, registrable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from forensics.decode.addresses import AddressBook
 
 _ENOUGH: Final = 3
@@ -20,40 +22,67 @@ _ENOUGH: Final = 3
 
 Columns = dict[str, list[Any]]
 
+_NAMES: Final = DNS.schema().names()
+TRANSACTION: Final = pl.Schema(
+    {
+        "first_frame": pl.Int64(),
+        **{name: DNS.schema()[name] for name in _NAMES[1 : _NAMES.index("first_delay_ms") + 1]},
+        "client": pl.Int64(),
+        "resolver": pl.Int64(),
+    }
+)
+"""Columns of a transaction by itself; client and resolver are address ids."""
+_COMPARED: Final = ("qname", "resolver", "queries", "responses", "first_delay_ms", "answers")
+"""Columns that rows are compared by."""
 
-def add_cross_row_columns(columns: Columns, book: AddressBook) -> pl.DataFrame:
-    """The whole dns table from the columns of single transactions, which are ordered by first frame.
 
-    ``client`` and ``resolver`` hold address ids and become text here.
-    """
-    schema = DNS.schema()
-    if not columns:
-        return schema.to_frame()
-    rows = len(columns["qname"])
-    out: Columns = {**columns, "dns": list(range(rows))}
-    texts: dict[int, str] = {}
-    for side in ("client", "resolver"):
-        for number in columns[side]:
-            if number not in texts:
-                texts[number] = book.text(number)
-        out[side] = [texts[number] for number in columns[side]]
-    _usual_delay(out)
-    _bogons(out)
-    _shared_answers(out)
-    for name, dtype in schema.items():
-        if name not in out:
-            out[name] = [[] for _ in range(rows)] if isinstance(dtype, pl.List) else [None] * rows
+def transactions(rows: Sequence[tuple[Any, ...]]) -> pl.DataFrame:
+    """A table of TRANSACTION from rows in its order."""
+    if not rows:
+        return TRANSACTION.to_frame()
+    columns = zip(*rows, strict=True)
     return pl.DataFrame(
         [
-            _list_series(name, out[name], dtype.inner)
-            if isinstance(dtype, pl.List)
-            else pl.Series(name, out[name], dtype=dtype)
-            for name, dtype in schema.items()
+            _series(name, dtype, values)
+            for (name, dtype), values in zip(TRANSACTION.items(), columns, strict=True)
         ]
     )
 
 
-def _list_series(name: str, values: list[list[Any]], inner: Any) -> pl.Series:  # noqa: ANN401 - any polars type
+def add_cross_row_columns(single: pl.DataFrame, book: AddressBook) -> pl.DataFrame:
+    """The whole dns table from TRANSACTION rows, which are ordered by first frame."""
+    schema = DNS.schema()
+    rows = len(single)
+    if not rows:
+        return schema.to_frame()
+    for side in ("client", "resolver"):
+        numbers = single[side].unique()
+        texts = pl.Series([book.text(number) for number in numbers.to_list()], dtype=pl.String)
+        single = single.with_columns(pl.col(side).replace_strict(numbers, texts, return_dtype=pl.String))
+    compared: Columns = {name: single[name].to_list() for name in _COMPARED}
+    out: Columns = {}
+    _usual_delay(compared, out)
+    _bogons(compared, out)
+    _shared_answers(compared, out)
+    whole = [pl.Series("dns", np.arange(rows), dtype=schema["dns"])]
+    for name, dtype in list(schema.items())[1:]:
+        if name in single.columns:
+            whole.append(single[name])
+        elif name in out:
+            whole.append(_series(name, dtype, out[name]))
+        else:
+            fill: list[Any] = [[]] if isinstance(dtype, pl.List) else [None]
+            whole.append(pl.Series(name, fill, dtype=dtype).new_from_index(0, rows))
+    return pl.DataFrame(whole)
+
+
+def _series(name: str, dtype: pl.DataType, values: Sequence[Any]) -> pl.Series:
+    if isinstance(dtype, pl.List):
+        return _list_series(name, values, dtype.inner)
+    return pl.Series(name, values, dtype=dtype)
+
+
+def _list_series(name: str, values: Sequence[list[Any]], inner: Any) -> pl.Series:  # noqa: ANN401 - any polars type
     """A list column made from one flat column: polars takes 5 µs for each Python list it is given."""
     flat = pl.Series(name, list(chain.from_iterable(values)), dtype=inner)
     counts = np.array([len(value) for value in values], dtype=np.int64)
@@ -67,27 +96,27 @@ def _list_series(name: str, values: list[list[Any]], inner: Any) -> pl.Series:  
     return lists.gather(pl.Series(place))
 
 
-def _usual_delay(out: Columns) -> None:
+def _usual_delay(known: Columns, out: Columns) -> None:
     """``resolver_rtt_ms`` and ``early_ratio``: each row against the other queries of its resolver."""
     delays: defaultdict[str, list[tuple[float, int]]] = defaultdict(list)
-    facts = zip(out["resolver"], out["queries"], out["responses"], out["first_delay_ms"], strict=True)
+    facts = zip(known["resolver"], known["queries"], known["responses"], known["first_delay_ms"], strict=True)
     for number, (resolver, queries, responses, delay) in enumerate(facts):
         if queries == 1 and responses == 1 and delay is not None:
             delays[resolver].append((delay, number))
     place: dict[int, int] = {}
     ordered: defaultdict[str, list[float]] = defaultdict(list)
-    for resolver, known in delays.items():
-        known.sort()
-        ordered[resolver] = [delay for delay, _ in known]
-        place.update({number: at for at, (_, number) in enumerate(known)})
+    for resolver, seen in delays.items():
+        seen.sort()
+        ordered[resolver] = [delay for delay, _ in seen]
+        place.update({number: at for at, (_, number) in enumerate(seen)})
     usual = [
         _median_without(ordered[resolver], place.get(number))
-        for number, resolver in enumerate(out["resolver"])
+        for number, resolver in enumerate(known["resolver"])
     ]
     out["resolver_rtt_ms"] = usual
     out["early_ratio"] = [
         delay / rtt if delay is not None and rtt else None
-        for delay, rtt in zip(out["first_delay_ms"], usual, strict=True)
+        for delay, rtt in zip(known["first_delay_ms"], usual, strict=True)
     ]
 
 
@@ -103,42 +132,42 @@ def _median_without(ordered: list[float], skip: int | None) -> float | None:
     return (at((count - 1) // 2) + at(count // 2)) / 2
 
 
-def _bogons(out: Columns) -> None:
+def _bogons(known: Columns, out: Columns) -> None:
     """The columns about answers in special-use space."""
     kinds: dict[str, str | None] = {}
-    for answers in out["answers"]:
+    for answers in known["answers"]:
         for address in answers:
             if address not in kinds:
                 kinds[address] = bogon_kind(address)
-    public = {name: is_public_name(name) for name in set(out["qname"])}
-    bogons = [[address for address in answers if kinds[address]] for answers in out["answers"]]
+    public = {name: is_public_name(name) for name in set(known["qname"])}
+    bogons = [[address for address in answers if kinds[address]] for answers in known["answers"]]
     bad: defaultdict[str, set[str]] = defaultdict(set)
     answered: defaultdict[str, set[str]] = defaultdict(set)
     for name, resolver, answers, found in zip(
-        out["qname"], out["resolver"], out["answers"], bogons, strict=True
+        known["qname"], known["resolver"], known["answers"], bogons, strict=True
     ):
         if public[name] and answers:
             answered[resolver].add(name)
             if found:
                 bad[resolver].add(name)
-    local = {resolver: is_local_address(resolver) for resolver in set(out["resolver"])}
-    out["public_name"] = [public[name] for name in out["qname"]]
+    local = {resolver: is_local_address(resolver) for resolver in set(known["resolver"])}
+    out["public_name"] = [public[name] for name in known["qname"]]
     out["bogon_answers"] = bogons
     out["bogon_kind"] = [kinds[found[0]] if found else None for found in bogons]
-    out["resolver_private"] = [local[resolver] for resolver in out["resolver"]]
-    out["resolver_bogon_names"] = [len(bad[resolver]) for resolver in out["resolver"]]
+    out["resolver_private"] = [local[resolver] for resolver in known["resolver"]]
+    out["resolver_bogon_names"] = [len(bad[resolver]) for resolver in known["resolver"]]
     out["resolver_true_names"] = [
-        len(answered[resolver]) - len(bad[resolver]) for resolver in out["resolver"]
+        len(answered[resolver]) - len(bad[resolver]) for resolver in known["resolver"]
     ]
 
 
-def _shared_answers(out: Columns) -> None:
+def _shared_answers(known: Columns, out: Columns) -> None:
     """``answer_names``: how many unrelated names share an address."""
     domains: defaultdict[str, set[str]] = defaultdict(set)
-    for name, answers in zip(out["qname"], out["answers"], strict=True):
+    for name, answers in zip(known["qname"], known["answers"], strict=True):
         domain = registrable(name)
         for address in answers:
             domains[address].add(domain)
     out["answer_names"] = [
-        max((len(domains[address]) for address in answers), default=None) for answers in out["answers"]
+        max((len(domains[address]) for address in answers), default=None) for answers in known["answers"]
     ]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from forensics.decode.addresses import AddressBook
 from forensics.observations.dictionary import DNS
-from forensics.observations.dns_summary import add_cross_row_columns
+from forensics.observations.dns_summary import TRANSACTION, add_cross_row_columns, transactions
 
 RESOLVER, OTHER, CLIENT = 0x08080808, 0xC0A80101, 0x0A000002
 
@@ -18,8 +18,9 @@ def summary(rows, book=None):
     usual = {"client": CLIENT, "resolver": RESOLVER, "qname": "example.com", "queries": 1, "responses": 1,
              "first_delay_ms": 20.0, "answers": []}  # fmt: skip
     full = [{**usual, **row} for row in rows]
-    columns = {name: [row[name] for row in full] for name in full[0]} if full else {}
-    frame = add_cross_row_columns(columns, book or AddressBook())
+    empty = {name: [] if isinstance(dtype, pl.List) else None for name, dtype in TRANSACTION.items()}
+    single = transactions([tuple({**empty, **row}.values()) for row in full])
+    frame = add_cross_row_columns(single, book or AddressBook())
     assert frame.schema == DNS.schema()
     return frame
 
