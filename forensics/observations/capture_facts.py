@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import polars as pl
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -18,6 +19,15 @@ FEWEST: Final = 10
 ETHERNET_MTU: Final = 1500
 JUMBO_MTU: Final = 9216
 """No link in common use carries a longer IP packet; many cannot be told from segments put together below it."""
+
+
+TICKS_OF_A_DELAY: Final = 4
+"""Ticks of a coarse clock that a delay must have before others are compared with it: each may be off by one."""
+
+
+def measured(ratio: str, base: str, tick_ns: int) -> pl.Expr:
+    """The column ``ratio`` without its values where ``base`` (ms), which it is counted in, is a few ticks only."""
+    return pl.when(pl.col(base) >= TICKS_OF_A_DELAY * tick_ns / 1e6).then(pl.col(ratio)).alias(ratio)
 
 
 class CaptureFacts:

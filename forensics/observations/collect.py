@@ -12,7 +12,7 @@ from forensics.decode.flags import UDP
 from forensics.decode.tunnels import TunnelBook
 from forensics.flows.ending import Limits, finished
 from forensics.flows.engine import FlowEngine
-from forensics.observations.capture_facts import CaptureFacts
+from forensics.observations.capture_facts import CaptureFacts, measured
 from forensics.observations.dictionary import FLOW, RESET
 from forensics.observations.dns import DnsCollector
 from forensics.observations.flows import Collected, both_directions, build_flows
@@ -148,4 +148,10 @@ class Collectors:
         self.flows.seal("first_frame")
         self.flow_resets.seal("frame", renumber={"flow": self.flows.rank})
         self.flows.replace(both_directions(self.flows.columns(["client", "both_directions"])))
-        return {"flow": self.flows, "reset": self.flow_resets, "dns": self.dns.finish(self.book)}
+        dns = self.dns.finish(self.book)
+        if self.facts.tick_ns is not None:
+            dns = dns.with_columns(measured("early_ratio", "resolver_rtt_ms", self.facts.tick_ns))
+            ratio = measured("rst_after_hello_rtts", "handshake_rtt_ms", self.facts.tick_ns)
+            known = self.flows.columns(["rst_after_hello_rtts", "handshake_rtt_ms"])
+            self.flows.replace(known.select(ratio).to_series())
+        return {"flow": self.flows, "reset": self.flow_resets, "dns": dns}

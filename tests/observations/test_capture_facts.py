@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import random
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from tests.flows.made import CLIENT, SERVER, Pkt, collect
+from pcaps.generate.tls import client_hello
+from tests.flows.made import ACK, CLIENT, RST, SERVER, SYN, Pkt, Talk, collect, flow
+
+HELLO = client_hello(random.Random(3), b"example.org")  # noqa: S311 - reproducible bytes
 
 MS = 1_000_000
 
@@ -51,3 +57,20 @@ def test_nothing_from_nothing():
     found = facts([])
     assert (found.packets, found.tick_ns, found.longest_gap) == (0, None, 0)
     assert np.isfinite(found.longest_gap)
+
+
+@pytest.mark.parametrize(("tick", "kept"), [(0, True), (1, True), (3, True), (10, False), (100, False)])
+def test_delays_are_not_compared_with_what_the_clock_cannot_show(tick, kept):
+    """A reset 4 ms after the hello, a round trip of 20 ms: with steps of 10 ms it may be anything."""
+    talk = Talk(ms=0.25 if not tick else 0, gap=20)
+    talk.c(SYN, 0, -talk.server_isn)
+    talk.s(SYN | ACK, 0, 1)
+    talk.c(ACK, 1, 1, ms=talk.ms)
+    talk.c(ACK, 1, 1, data=HELLO, ms=talk.ms)
+    talk.s(RST, 1, 1, ms=talk.ms + (4 if tick < 10 else 0))
+    for _ in range(8):
+        talk.c(ACK, 1 + len(HELLO), 1)
+    packets = [replace(p, ms=p.ms // tick * tick if tick else p.ms) for p in talk.packets]
+    row = flow(packets)
+    assert row["rst_after_hello_ms"] is not None
+    assert (row["rst_after_hello_rtts"] is not None) == kept
