@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
-BATCH_BYTES: Final = 32 << 20
+BATCH_BYTES: Final = 24 << 20
 BATCH_PACKETS: Final = 1 << 18
 
 __all__ = [
