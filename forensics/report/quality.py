@@ -193,7 +193,9 @@ def _not_read(quality: Mapping[str, Any]) -> str:
         if decoded.get(name)
     ]
     unknown = decoded.get("unknown_linktypes")
-    if isinstance(unknown, dict) and unknown:
+    # -1 stands for blocks of a pcapng that have a frame number but are no packets
+    unknown = {kind: n for kind, n in unknown.items() if kind != "-1"} if isinstance(unknown, dict) else {}
+    if unknown:
         kinds = ", ".join(sorted(unknown, key=lambda kind: (len(kind), kind))[:8])
         parts.append(f"{_many(sum(unknown.values()), 'packet')} of link types that are not read ({kinds})")
     return f"Not looked into: {'; '.join(parts)}." if parts else ""

@@ -15,6 +15,7 @@ def test_a_perfect_capture_needs_no_words():
     }  # fmt: skip
     assert quality_lines(perfect) == []
     assert quality_lines({}) == []
+    assert quality_lines({"decoded": {"unknown_linktypes": {"-1": 2}}}) == []
 
 
 @pytest.mark.parametrize(
