@@ -12,7 +12,6 @@ import json
 import mmap
 import os
 import pickle
-import signal
 import socket
 import struct
 import subprocess
@@ -111,7 +110,10 @@ class PacketsAside:
         with theirs:
             number = theirs.fileno()
             command = [sys.executable, "-c", _START, json.dumps(sys.path), str(number), task]
-            self.process = subprocess.Popen(command, pass_fds=(number,), stdin=subprocess.DEVNULL)  # noqa: S603 - ourselves
+            # In a process group of its own: Ctrl-C is for this process, whose end closes the line.
+            self.process = subprocess.Popen(  # noqa: S603 - ourselves
+                command, pass_fds=(number,), stdin=subprocess.DEVNULL, process_group=0
+            )
 
     @property
     def mapped(self) -> int:
@@ -314,8 +316,6 @@ class _Server:
 
 def serve(descriptor: int, task: dict[str, Any]) -> None:
     """What the second process runs: read and decode ``task`` and send it over the socket ``descriptor``."""
-    # Ctrl-C is for the first process, whose end closes the line.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     line = _Line(socket.socket(fileno=descriptor))
     with contextlib.suppress(BrokenPipeError, ConnectionResetError, EOFError):
         try:

@@ -98,3 +98,10 @@ def test_no_descriptor_is_left_open():
     before = len(list(Path("/proc/self/fd").iterdir()))
     drawn(PacketsAside(CAPTURES[0], BATCH_BYTES, 10))
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_ctrl_c_reaches_only_the_first_process():
+    """A terminal sends it to the whole group, and the second process may just be starting."""
+    with PacketsAside(CAPTURES[0], 4096, 10) as stream:
+        assert os.getpgid(stream.process.pid) != os.getpgrp()
+        list(stream)
