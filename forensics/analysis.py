@@ -108,7 +108,7 @@ def _judged(
     """From what was collected to findings and verdicts."""
     notes = stream.notes
     signatures, catalogue = knowledge
-    evaluation = evaluate(signatures, _compared(tables, catalogue, stream.last_time or 0))
+    evaluation = evaluate(signatures, _compared(tables, catalogue, stream.decoder.last_time or 0))
     tables = evaluation.tables
     owners = name_phone_apps(tables["flow"].columns(["phone_uid", "phone_app"]), notes.phone_apps)
     tables["flow"] = tables["flow"].fill(owners.select("phone_app"))
@@ -116,8 +116,8 @@ def _judged(
     return Analysis(
         name=name,
         notes=notes,
-        first_time=stream.first_time,
-        last_time=stream.last_time,
+        first_time=stream.decoder.first_time,
+        last_time=stream.decoder.last_time,
         quality=quality.capture_quality(notes, stream.decoder.counts, collectors, counted),
         tables=tables,
         findings=evaluation.findings,

@@ -9,6 +9,7 @@ byte of the blocks before it.
 from __future__ import annotations
 
 import struct
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class _BrokenError(Exception):
     """What is wrong with the compressed data; the position is added by whoever catches this."""
 
 
-class _Unpacker:
+class _Unpacker(ABC):
     """What the two formats share: taking bytes, handing out what was unpacked, and skippable frames."""
 
     name = ""
@@ -82,9 +83,9 @@ class _Unpacker:
             else:
                 raise _BrokenError(f"is followed by garbage, before stored byte {self._stored.position}")
 
+    @abstractmethod
     def _frame(self) -> Iterator[bytes]:
         """One frame, from behind its magic; one piece a block."""
-        raise NotImplementedError
 
     def _corrupt(self, why: str) -> _BrokenError:
         return _BrokenError(f"is corrupt before stored byte {self._stored.position} ({why})")

@@ -91,8 +91,6 @@ class PacketsAside:
     def __init__(self, paths: Paths, batch_bytes: int, batch_packets: int) -> None:
         self.notes = CaptureNotes()
         self.decoder = Decoder()
-        self.first_time: int | None = None
-        self.last_time: int | None = None
         self.position = 0
         self.size: int | None = None
         self._whole = False
@@ -137,7 +135,6 @@ class PacketsAside:
                 self.decoder.take_over(message["decoder"])
                 self._whole = True
                 return
-            self.first_time, self.last_time = message["times"]
             self.notes.packets = message["packets"]
             self.decoder.extend(message["books"])
             columns = self._shared[message["columns"]]
@@ -253,20 +250,14 @@ class _Server:
     def run(self, paths: list[str], batch_bytes: int, batch_packets: int) -> None:
         decoder = Decoder()
         known = decoder.known()
-        low: int | None = None
-        high: int | None = None
         with open_capture(
             paths, batch_bytes=batch_bytes, batch_packets=batch_packets, windows=self._windows
         ) as reader:
             for batch in reader:
                 decoded = decoder.decode(batch)
-                timed = batch.time[batch.time != 0]
-                if len(timed):
-                    low = int(timed.min()) if low is None else min(low, int(timed.min()))
-                    high = int(timed.max()) if high is None else max(high, int(timed.max()))
                 books = decoder.since(known)
                 known = decoder.known()
-                self._send(reader, batch, decoded, {"times": (low, high), "books": books})
+                self._send(reader, batch, decoded, {"books": books})
             end = {"position": reader.stored_position, "size": reader.stored_size}
             self._line.send(end | {"notes": reader.notes, "decoder": decoder.facts()})
         notes = reader.notes

@@ -51,6 +51,9 @@ class Decoder:
         self.tunnels = TunnelBook()
         self.fragments: list[Reassembly] = []
         """By depth of tunnels: what waits for the rest of its datagram."""
+        self.first_time: int | None = None
+        """Of the earliest packet so far (ns since the epoch); None without one that has a time."""
+        self.last_time: int | None = None
 
     def known(self) -> tuple[int, ...]:
         """Length of every book of ids."""
@@ -67,11 +70,11 @@ class Decoder:
 
     def facts(self) -> tuple[Any, ...]:
         """What is complete after the last batch."""
-        return self.counts, self.phone
+        return self.counts, self.phone, self.first_time, self.last_time
 
     def take_over(self, facts: tuple[Any, ...]) -> None:
         """Have the facts of another process's decoder."""
-        self.counts, self.phone = facts
+        self.counts, self.phone, self.first_time, self.last_time = facts
 
     def decode(self, batch: Batch) -> Decoded:
         """The rows that ``batch`` gives, in frame order; everything else is added to ``counts``."""
@@ -81,6 +84,11 @@ class Decoder:
         if uid is not None:
             packets.columns["uid"] = uid[packets["frame"] - batch.first_frame]
         self.phone.see(packets, self.book)
+        timed = batch.time[batch.time != 0]
+        if len(timed):
+            low, high = int(timed.min()), int(timed.max())
+            self.first_time = low if self.first_time is None else min(self.first_time, low)
+            self.last_time = high if self.last_time is None else max(self.last_time, high)
         return Decoded(packets, layers.data)
 
 

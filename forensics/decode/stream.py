@@ -29,10 +29,7 @@ class PacketStream(Protocol):
     """
 
     decoder: Decoder
-    """Its books know every id in the tables drawn so far; its counts are complete after the last table."""
-    first_time: int | None
-    """Of the earliest packet so far (ns since the epoch); None without one that has a time."""
-    last_time: int | None
+    """Its books know every id in the tables drawn so far; its counts and times are complete after the last table."""
 
     @property
     def notes(self) -> CaptureNotes:
@@ -92,8 +89,6 @@ class PacketsHere:
     def __init__(self, paths: Paths, batch_bytes: int, batch_packets: int) -> None:
         self._reader = open_capture(paths, batch_bytes=batch_bytes, batch_packets=batch_packets)
         self.decoder = Decoder()
-        self.first_time: int | None = None
-        self.last_time: int | None = None
 
     @property
     def notes(self) -> CaptureNotes:
@@ -121,11 +116,6 @@ class PacketsHere:
     def __iter__(self) -> Iterator[Decoded]:
         for batch in self._reader:
             decoded = self.decoder.decode(batch)
-            timed = batch.time[batch.time != 0]
-            if len(timed):
-                low, high = int(timed.min()), int(timed.max())
-                self.first_time = low if self.first_time is None else min(self.first_time, low)
-                self.last_time = high if self.last_time is None else max(self.last_time, high)
             yield decoded
             self._reader.release(batch)
 

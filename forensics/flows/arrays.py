@@ -14,6 +14,8 @@ NEVER = np.iinfo(np.int64).max
 """Stands for "no such frame or time yet" wherever the earliest is kept."""
 
 
+FRAME_BITS: Final = 36
+"""Enough for the frames of any capture; with the side number above it one integer orders packets of all sides."""
 _FEW: Final = 1024
 """Keys that are sorted faster by comparing."""
 

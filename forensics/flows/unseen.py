@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from forensics.flows.arrays import run_ends, run_starts
+from forensics.flows.arrays import FRAME_BITS, run_ends, run_starts
 
 if TYPE_CHECKING:
     from forensics.flows.arrays import GrowingColumns, IntArray
     from forensics.flows.engine import FlowBatch
     from forensics.flows.sequence import SequenceTracker
 
-_FRAME_BITS: Final = 36
 _SANE: Final = 1 << 30
 """A larger gap is no loss but an acknowledgement that means nothing (RFC 7323 2.3: no window is larger)."""
 
@@ -53,9 +52,9 @@ def count_unseen(batch: FlowBatch, sides: GrowingColumns, sequence: SequenceTrac
 def _reach(batch: FlowBatch, rows: IntArray, peer: IntArray, sequence: SequenceTracker) -> IntArray:
     """How far the other side of each of ``rows`` had come before it; -1 where nothing of it was captured."""
     frame = batch.column["frame"]
-    order = (batch.fs << _FRAME_BITS) | frame
+    order = (batch.fs << FRAME_BITS) | frame
     # the peer's next packet knows how far it had come before that packet
-    following = np.searchsorted(order, (peer << _FRAME_BITS) | frame[rows])
+    following = np.searchsorted(order, (peer << FRAME_BITS) | frame[rows])
     inside = np.minimum(following, len(order) - 1)
     mine = (following < len(order)) & (batch.fs[inside] == peer)
     reach: IntArray = np.where(mine, batch.highest[inside], sequence.sides["highest"][peer])

@@ -9,6 +9,7 @@ import polars as pl
 
 from forensics.decode.flags import ACK, FIN, RST, SYN
 from forensics.flows.arrays import (
+    FRAME_BITS,
     BoolArray,
     GrowingColumns,
     IntArray,
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 KEPT_RESETS: Final = 16
 KEPT_AFTER: Final = 8
-_FRAME_BITS: Final = 36
-"""Enough for the frames of any capture; with the side number above it one integer orders packets of all sides."""
 
 _RESET_SCHEMA: Final = {
     "fs": pl.Int64,
@@ -102,8 +101,8 @@ class ResetCollector:
         chosen = resets[rank < KEPT_RESETS]
         fs = batch.fs[chosen]
         # the last payload of the other side before each reset: in this batch, else before it
-        order = (batch.fs[data] << _FRAME_BITS) | column["frame"][data]
-        place = np.searchsorted(order, ((fs ^ 1) << _FRAME_BITS) | column["frame"][chosen]) - 1
+        order = (batch.fs[data] << FRAME_BITS) | column["frame"][data]
+        place = np.searchsorted(order, ((fs ^ 1) << FRAME_BITS) | column["frame"][chosen]) - 1
         before = self.sides["last_data_time"][fs ^ 1].copy()
         if len(data):
             found = data[np.maximum(place, 0)]

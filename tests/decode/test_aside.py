@@ -36,7 +36,14 @@ def drawn(stream):
     columns = {name: np.concatenate([table[name] for table in tables]).tolist() for name in tables[0]}
     decoder = stream.decoder
     addresses = {number: decoder.book.text(number) for number in columns["src"] + columns["dst"]}
-    said = (stream.notes, stream.first_time, stream.last_time, stream.size, decoder.counts, decoder.phone)
+    said = (
+        stream.notes,
+        stream.decoder.first_time,
+        stream.decoder.last_time,
+        stream.size,
+        decoder.counts,
+        decoder.phone,
+    )
     return columns, payloads, addresses, said
 
 

@@ -27,7 +27,13 @@ def drawn(path: Path, *, aside: bool) -> list[Any]:
     except CaptureError as error:
         check_sentence(str(error))
         return [*seen, str(error)]
-    return [*seen, asdict(stream.notes), asdict(stream.decoder.counts), stream.first_time, stream.last_time]
+    return [
+        *seen,
+        asdict(stream.notes),
+        asdict(stream.decoder.counts),
+        stream.decoder.first_time,
+        stream.decoder.last_time,
+    ]
 
 
 def check_aside(raw: bytes) -> None:
