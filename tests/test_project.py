@@ -35,7 +35,6 @@ NOT_MIRRORED = {
     "capture/batch.py": "a dataclass, used by every test of the room",
     "signatures/model.py": "dataclasses",
     "verdicts/model.py": "dataclasses",
-    "decode/columns.py": "a schema",
     "decode/flags.py": "constants of two RFCs",
     "protocols/errors.py": "exceptions; parsers' tests say which is raised when",
     "errors.py": "exceptions; their sentences are tested where they are raised",
