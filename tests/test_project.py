@@ -37,6 +37,21 @@ NOT_MIRRORED = {
     "verdicts/model.py": "dataclasses",
     "decode/flags.py": "constants of two RFCs",
     "protocols/errors.py": "exceptions; parsers' tests say which is raised when",
+    **{
+        f"observations/dictionary/{table}.py": "entries, held to by test_dictionary.py"
+        for table in (
+            "call",
+            "certificate",
+            "dns",
+            "entry",
+            "flow",
+            "handshake",
+            "http",
+            "quic",
+            "reset",
+            "tls",
+        )
+    },
     "errors.py": "exceptions; their sentences are tested where they are raised",
 }
 LONGEST_FILE = 500
