@@ -12,6 +12,7 @@ from forensics.data import signature_root, signature_sha256
 from forensics.decode.stream import open_packets
 from forensics.observations import context, quality
 from forensics.observations.collect import Collectors
+from forensics.observations.collector import Asked
 from forensics.observations.phone import add_phone_notes, name_phone_apps
 from forensics.observations.table import CHUNK_ROWS, fact_table
 from forensics.signatures.evaluate import evaluate
@@ -60,16 +61,20 @@ def analyze_capture(  # noqa: PLR0913 - one parameter a choice of the caller
     batch_packets: int = BATCH_PACKETS,
     aside: bool | None = None,
     chunk_rows: int = CHUNK_ROWS,
+    asked: Asked = Asked(),  # noqa: B008 - it never changes
     progress: Callable[[int, int | None], None] | None = None,
 ) -> Analysis:
     """Read, observe and judge one capture: one file, or several as one in the order of time (``-``: standard input).
 
-    ``aside``: see open_packets. ``chunk_rows``: rows of a table that are judged together.
+    ``aside``: see open_packets. ``chunk_rows``: rows of a table that are judged together. ``asked``: tables and
+    columns that are wanted besides those that rules read.
     ``progress`` is called after every batch with the stored bytes read and the size of all files (None with a pipe).
     Raises CaptureError when there is no capture to read, RuleError when a signature file cannot be used.
     """
     with open_packets(paths, batch_bytes=batch_bytes, batch_packets=batch_packets, aside=aside) as stream:
-        return analyze_packets(stream, capture_name(paths), chunk_rows=chunk_rows, progress=progress)
+        return analyze_packets(
+            stream, capture_name(paths), chunk_rows=chunk_rows, asked=asked, progress=progress
+        )
 
 
 def analyze_packets(
@@ -77,14 +82,15 @@ def analyze_packets(
     name: str,
     *,
     chunk_rows: int = CHUNK_ROWS,
+    asked: Asked = Asked(),  # noqa: B008 - it never changes
     progress: Callable[[int, int | None], None] | None = None,
 ) -> Analysis:
     """Observe and judge a capture that is already being read; ``name`` is what to call it.
 
     The hashes in the notes of the result come when the stream is closed. See analyze_capture for the rest.
     """
-    collectors = Collectors(stream.decoder.book, stream.decoder.tunnels)
     signatures = SignatureSet.load()
+    collectors = Collectors(stream.decoder.book, stream.decoder.tunnels, asked=asked | signatures.asked())
     catalogue = AppCatalogue.load()
     for decoded in stream:
         collectors.add(decoded)

@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 _WARNINGS = 20
 
 
-def analyzed(*captures: str, progress: bool) -> Analysis:
+def analyzed(*captures: str, progress: bool, table: str = "", columns: Sequence[str] = ()) -> Analysis:
     """Analyse the files as one capture (``-``: standard input), and say on stderr what was wrong with it.
 
+    ``table`` and ``columns`` (of the flow table) will be read, besides what rules read.
     Raises ForensicsError when it is no capture.
     """
     if "-" in captures and sys.stdin is not None and sys.stdin.isatty():
@@ -42,8 +43,10 @@ def analyzed(*captures: str, progress: bool) -> Analysis:
     # A second process, if there is one, reads already while this one gets ready.
     with ReadingBar(wanted=progress) as bar, open_packets(captures) as packets:
         from forensics.analysis import analyze_packets
+        from forensics.observations.collector import Asked
 
-        analysis = analyze_packets(packets, capture_name(captures), progress=bar)
+        asked = Asked(frozenset({table}), frozenset(columns))
+        analysis = analyze_packets(packets, capture_name(captures), asked=asked, progress=bar)
     notes = analysis.notes
     lines = list(dict.fromkeys(line for line in (notes.damage, *notes.warnings) if line))
     # Of several files each line names its own.

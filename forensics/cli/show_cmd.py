@@ -15,7 +15,16 @@ from forensics.errors import ForensicsError
 if TYPE_CHECKING:
     from forensics.observations.table import FactTable
 
-_TABLES: Final = {"flows": "flow", "resets": "reset", "dns": "dns"}
+_TABLES: Final = {
+    "flows": "flow",
+    "resets": "reset",
+    "dns": "dns",
+    "tls": "tls",
+    "certificates": "certificate",
+    "quic": "quic",
+    "http": "http",
+    "calls": "call",
+}
 
 
 @click.command()
@@ -34,7 +43,7 @@ def show(  # noqa: PLR0913 - one parameter an option
     *,
     no_progress: bool,
 ) -> None:
-    """Print the facts of CAPTURE: flows, resets or dns, one row a line.
+    """Print the facts of CAPTURE, one row a line: flows, resets, dns, tls, certificates, quic, http or calls.
 
     Several files, such as a rotated set, are one capture in the order of time.
     'forensics docs observations' says what each column means. Text shows a selection of columns, the other
@@ -47,7 +56,7 @@ def show(  # noqa: PLR0913 - one parameter an option
 
     name = _TABLES[table]
     chosen = _chosen(columns, name, [column.name for column in TABLES[name].columns], brief=form == "text")
-    analysis = analyzed(*captures, progress=not no_progress)
+    analysis = analyzed(*captures, progress=not no_progress, table=name, columns=chosen)
     _write(analysis.tables[name], chosen, form, output)
 
 

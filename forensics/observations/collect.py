@@ -13,6 +13,8 @@ from forensics.decode.tunnels import TunnelBook
 from forensics.flows.ending import Limits, finished
 from forensics.flows.engine import FlowEngine
 from forensics.observations.capture_facts import CaptureFacts, measured
+from forensics.observations.collector import Arrived, Asked
+from forensics.observations.datagrams import datagrams
 from forensics.observations.dictionary import FLOW, RESET
 from forensics.observations.dns import DnsCollector
 from forensics.observations.flows import Collected, both_directions, build_flows
@@ -22,13 +24,23 @@ from forensics.observations.throughput import ThroughputCollector
 from forensics.observations.tls import TlsCollector
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     import numpy.typing as npt
 
     from forensics.decode.addresses import AddressBook
     from forensics.decode.columns import Decoded, PacketTable
     from forensics.flows.arrays import IntArray
+    from forensics.observations.collector import Collector
+    from forensics.observations.dictionary import Table
+    from forensics.observations.flows import Built
 
 DNS_PORT: Final = 53
+
+PROTOCOLS: Final[tuple[Callable[[Asked], Collector], ...]] = ()
+"""Makers of the collectors of protocols. The columns of one are computed after those of the ones before it."""
+_OF_FLOW: Final = ("proto", "stream", "client", "client_port", "server", "server_port")
+"""Columns of the flow table that stand in tables whose rows belong to flows."""
 
 
 @dataclass
@@ -48,6 +60,10 @@ class Collectors:
     flows_ended_early: int = 0
     """Flows that were ended because there were too many, not because they had been idle for long."""
     limits: Limits = field(default_factory=Limits)
+    asked: Asked = field(default_factory=Asked)
+    protocols: Sequence[Collector] = field(init=False)
+    stores: dict[str, TableStore] = field(init=False)
+    """Tables of protocols that are asked for."""
     flows: TableStore = field(default_factory=lambda: TableStore(FLOW.schema(), number="flow"))
     flow_resets: TableStore = field(default_factory=lambda: TableStore(RESET.schema()))
     _clock: int = 0
@@ -58,6 +74,13 @@ class Collectors:
     def __post_init__(self) -> None:
         """The first look at finished flows comes after that many frames."""
         self._until = self.limits.frames
+        self.protocols = [make(self.asked) for make in PROTOCOLS]
+        self.stores = {
+            table.name: TableStore(table.schema())
+            for collector in self.protocols
+            for table in collector.tables
+            if self.asked.table(table.name)
+        }
 
     def add(self, decoded: Decoded) -> None:
         """Take in one decoded batch."""
@@ -91,6 +114,12 @@ class Collectors:
         self.tls.add(batch, data)
         self.resets.add(batch, self.engine, self.tls)
         self.throughput.add(batch, self.engine)
+        if len(batch):
+            arrived = Arrived(
+                batch, data, self.engine, datagrams(batch, data), frames=packets["frame"], clock=clock
+            )
+            for collector in self.protocols:
+                collector.add(arrived)
         messages = (
             (packets["proto"] == UDP)
             & (packets["icmp_type"] < 0)
@@ -117,9 +146,20 @@ class Collectors:
     def _build(self, numbers: IntArray) -> tuple[IntArray, IntArray]:
         """Rows of the flows with these numbers go to the tables; gives the numbers and who is the client of each."""
         self.tls.finish(numbers)
+        for collector in self.protocols:
+            collector.finish(numbers)
         habits = self.engine.ttl_habits(numbers)
         built = build_flows(
-            Collected(self.engine, self.tls, self.resets, self.throughput, self.book, habits, self.tunnels),
+            Collected(
+                self.engine,
+                self.tls,
+                self.resets,
+                self.throughput,
+                self.book,
+                habits,
+                self.tunnels,
+                self.protocols,
+            ),
             numbers,
         )
         above = self.flows.height
@@ -129,24 +169,52 @@ class Collectors:
             built.resets.with_columns(pl.col("flow") + above),
             keys["serial"][built.engine_rows[built.resets["flow"].to_numpy()]],
         )
+        for collector in self.protocols:
+            for table in collector.tables:
+                if table.name in self.stores:
+                    self._keep(table, collector.rows(table.name, built.sides), built, above)
         client = keys["client"].astype(np.int64)
         client[built.engine_rows] = built.client
         return numbers, client[numbers]
+
+    def _keep(self, table: Table, rows: pl.DataFrame, built: Built, above: int) -> None:
+        """Rows of a protocol's table, with what the flow table says of whose they are."""
+        if not rows.height:
+            return
+        owner = rows["flow"].to_numpy()
+        whole = rows.with_columns(built.flows.select(pl.col(_OF_FLOW).gather(owner))).with_columns(
+            pl.col("flow").cast(pl.Int64) + above
+        )
+        missing = [
+            pl.lit(None, dtype=column.dtype).alias(column.name)
+            for column in table.columns
+            if column.name not in whole.columns
+        ]
+        whole = whole.with_columns(missing).select(
+            pl.col(column.name).cast(column.dtype) for column in table.columns
+        )
+        self.stores[table.name].append(
+            whole, self.engine.conversations.flows["serial"][built.engine_rows[owner]]
+        )
 
     def _clear(self, numbers: IntArray, client: IntArray) -> None:
         """Everything that is kept of flows under their numbers is forgotten here."""
         for kept in (self.tls, self.resets, self.throughput):
             kept.clear(numbers)
+        for collector in self.protocols:
+            collector.clear(numbers)
         self.engine.clear(numbers, client)
 
     def finish(self) -> dict[str, TableStore | pl.DataFrame]:
-        """The flow, reset and dns tables; app, name and control columns are filled by later rooms.
+        """The flow, reset and dns tables, and those that were asked for; later rooms fill apps, names and controls.
 
         No more packets can be added.
         """
         self._build(np.flatnonzero(self.engine.conversations.flows.column("pair") >= 0))
         self.flows.seal("first_frame")
         self.flow_resets.seal("frame", renumber={"flow": self.flows.rank})
+        for store in self.stores.values():
+            store.seal("first_frame", renumber={"flow": self.flows.rank})
         self.flows.replace(both_directions(self.flows.columns(["client", "both_directions"])))
         dns = self.dns.finish(self.book)
         if self.facts.tick_ns is not None:
@@ -154,4 +222,4 @@ class Collectors:
             ratio = measured("rst_after_hello_rtts", "handshake_rtt_ms", self.facts.tick_ns)
             known = self.flows.columns(["rst_after_hello_rtts", "handshake_rtt_ms"])
             self.flows.replace(known.select(ratio).to_series())
-        return {"flow": self.flows, "reset": self.flow_resets, "dns": dns}
+        return {"flow": self.flows, "reset": self.flow_resets, "dns": dns, **self.stores}

@@ -14,13 +14,17 @@ from forensics.flows.arrays import NEVER, IntArray
 from forensics.flows.engine import LETTERS
 from forensics.observations.dictionary import FLOW
 from forensics.observations.rates import rate_columns
-from forensics.observations.reset_table import Sides, flow_reset_columns, reset_table
+from forensics.observations.reset_table import flow_reset_columns, reset_table
 from forensics.observations.series import at_rows, int_lists, known_frames, text_lists, where_known
+from forensics.observations.sides import Sides
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from forensics.decode.addresses import AddressBook
     from forensics.decode.tunnels import TunnelBook
     from forensics.flows.engine import FlowEngine
+    from forensics.observations.collector import Collector
     from forensics.observations.resets import ResetCollector
     from forensics.observations.throughput import ThroughputCollector
     from forensics.observations.tls import TlsCollector
@@ -48,6 +52,7 @@ class Collected:
     habits: pl.DataFrame
     """FlowEngine.ttl_habits() of the flows that are asked for."""
     tunnels: TunnelBook
+    protocols: Sequence[Collector] = ()
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,7 @@ class Built:
     resets: pl.DataFrame
     engine_rows: IntArray
     """Flow number in the engine of each row of ``flows``."""
+    sides: Sides
     client: IntArray
     """Who is the client, and on what that rests: for the rest of a conversation whose beginning is dropped."""
 
@@ -87,6 +93,11 @@ def build_flows(collected: Collected, rows: IntArray) -> Built:
     columns |= _handshake(collected, sides)
     columns |= _traffic(collected, sides)
     columns |= _tls(collected, sides)
+    for collector in collected.protocols:
+        columns |= collector.flow_columns(sides)
+    for name in ("sni", "alpn"):
+        if (quic := columns.pop(f"quic_{name}", None)) is not None:
+            columns[name] = pl.select(pl.coalesce(columns[name], quic)).to_series()
     resets_of = (collected.resets, engine, collected.habits)
     flows = pl.DataFrame(columns).with_columns(
         _history(engine, sides),
@@ -99,7 +110,7 @@ def build_flows(collected: Collected, rows: IntArray) -> Built:
     rates = rate_columns(collected.throughput, engine, sides)
     flows = flows.join(rates, on="flow", how="left", maintain_order="left")
     client = 1 + client_side + 2 * np.array([_BASES.index(word) for word in basis], dtype=np.int64)
-    return Built(_conform(flows), resets.drop("_seq"), rows, client)
+    return Built(_conform(flows), resets.drop("_seq"), rows, sides, client)
 
 
 def _conform(flows: pl.DataFrame) -> pl.DataFrame:

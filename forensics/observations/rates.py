@@ -11,7 +11,7 @@ from forensics.observations.throughput import BIN_NS, MIN_BYTES
 
 if TYPE_CHECKING:
     from forensics.flows.engine import FlowEngine
-    from forensics.observations.reset_table import Sides
+    from forensics.observations.sides import Sides
     from forensics.observations.throughput import ThroughputCollector
 
 MIN_WINDOWS: Final = 4

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -15,19 +14,11 @@ from forensics.observations.series import int_lists
 if TYPE_CHECKING:
     from forensics.flows.engine import FlowEngine
     from forensics.observations.resets import ResetCollector
+    from forensics.observations.sides import Sides
 
 _MS: Final = 1e6
 _MIN_NUMBERED: Final = 3
 """Packets needed before anything is said of how a sender numbers them."""
-
-
-@dataclass(frozen=True)
-class Sides:
-    """For every row of the flow table its engine row and the per-side rows (2 × flow + side) of client and server."""
-
-    flow: IntArray
-    client: IntArray
-    server: IntArray
 
 
 def ipid_classes(engine: FlowEngine, side: IntArray) -> pl.Series:

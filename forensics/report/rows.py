@@ -30,6 +30,10 @@ BRIEF: Final[dict[str, tuple[str, ...]]] = {
         "stream", "frame", "direction", "ack_flag", "ttl", "ttl_baseline", "ipid_delta", "seq_offset",
         "delay_ms",
     ),
+    **dict.fromkeys(
+        ("tls", "certificate", "quic", "http", "call"),
+        ("proto", "stream", "client", "client_port", "server", "server_port", "first_frame"),
+    ),
     "dns": (
         "stream", "client", "resolver", "qtype", "qname", "responses", "first_delay_ms", "answers", "app",
         "feature",

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from forensics.data import signature_root
 from forensics.errors import ForensicsError, RuleError
-from forensics.observations.dictionary import GATES, TABLES, Table
+from forensics.observations.collector import Asked
+from forensics.observations.dictionary import FLOW, GATES, TABLES, Table
 from forensics.signatures.condition import Condition, compile_condition
 from forensics.signatures.model import LEVELS, MECHANISMS
 from forensics.signatures.rule import MATURITIES, BenignItem, Cap, EvidenceItem, Rule, RuleTest
@@ -88,6 +89,13 @@ class SignatureSet:
     def count(self) -> int:
         """How many rules there are."""
         return len(self.rules)
+
+    def asked(self) -> Asked:
+        """The tables, and the columns of flows, that rules read."""
+        return Asked(
+            frozenset(rule.table.name for rule in self.rules),
+            frozenset(name for rule in self.rules if rule.table is FLOW for name in rule.columns()),
+        )
 
     def rule(self, name: str) -> Rule:
         """The rule with this id; ForensicsError with the nearest ids when there is none."""
