@@ -14,7 +14,8 @@ from forensics.flows.arrays import NEVER, GrowingColumns, IntArray, both_sides, 
 from forensics.observations.series import at_rows
 from forensics.protocols.errors import ProtocolError
 from forensics.protocols.stream import MAX_PIECES, HeadAssembler
-from forensics.protocols.tls import ClientHello, looks_like_tls_client, parse_client_hello, parse_server_start
+from forensics.protocols.tls import ClientHello, looks_like_tls_client, parse_client_hello
+from forensics.protocols.tls_server import parse_server_start
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -11,7 +11,8 @@ import dpkt
 
 from forensics.protocols.dns import parse_message
 from forensics.protocols.errors import ProtocolError
-from forensics.protocols.tls import parse_client_hello, parse_server_start
+from forensics.protocols.tls import parse_client_hello
+from forensics.protocols.tls_server import parse_server_start
 from tests.conftest import REPO_ROOT
 
 CORPUS = REPO_ROOT / "pcaps"

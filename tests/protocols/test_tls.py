@@ -11,16 +11,12 @@ from hypothesis import strategies as st
 from forensics.protocols.errors import ProtocolError
 from forensics.protocols.stream import HeadAssembler
 from forensics.protocols.tls import (
-    ALERT_NAMES,
-    MAX_HELLO,
     ClientHello,
-    ServerStart,
-    is_grease,
     looks_like_tls_client,
     parse_client_hello,
-    parse_server_start,
-    version_name,
+    parse_client_hello_message,
 )
+from forensics.protocols.tls_wire import MAX_HELLO, is_grease, version_name
 from tests.protocols.feeding import feed_three_ways
 
 # RFC 8448 section 3, "Simple 1-RTT Handshake"
@@ -35,7 +31,6 @@ SERVER_MESSAGE = bytes.fromhex(
     "020000560303a6af06a4121860dc5e6e60249cd34c95930c8ac5cb1434dac155772ed3e2692800130100002e003300"
     "24001d0020c9828876112095fe66762bdbf7c672e156d6cc253b833df1dd69b1b04e751f0f002b00020304"
 )
-RETRY_RANDOM = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
 
 
 def records(message: bytes, *cuts: int, kind: int = 22) -> bytes:
@@ -88,6 +83,17 @@ def test_client_hello_of_rfc_8448():
     assert found.alpn == ()
     assert found.malformed_extensions == ()
     assert (found.length, found.records) == (len(stream), 1)
+
+
+def test_a_message_without_records():
+    found = feed_three_ways(parse_client_hello_message, CLIENT_MESSAGE)
+    in_records = parse_client_hello(records(CLIENT_MESSAGE))
+    assert in_records
+    assert found == in_records._replace(length=len(CLIENT_MESSAGE), records=0)
+    assert found.body == CLIENT_MESSAGE[4:]
+    for wrong in (SERVER_MESSAGE, b"\x01\xff\xff\xff", b"\x02"):
+        with pytest.raises(ProtocolError):
+            parse_client_hello_message(wrong)
 
 
 @pytest.mark.parametrize("cuts", [(1,), (3,), (4,), (5, 6, 7), (100,), (195,), tuple(range(1, 196))])
@@ -201,83 +207,9 @@ def test_looks_like_tls_client():
     assert not looks_like_tls_client(b"\x17\x03\x03\x00\x20\x01")
 
 
-def test_server_hello_of_rfc_8448():
-    stream = records(SERVER_MESSAGE)
-    whole = ServerStart(
-        server_hello=True,
-        hello_retry_request=False,
-        version="1.3",
-        cipher=0x1301,
-        alert_level=None,
-        alert_description=None,
-        complete=True,
-    )
-    assert parse_server_start(stream) == whole
-    assert parse_server_start(stream + b"\x14\x03\x03\x00\x01\x01") == whole
-    assert parse_server_start(records(SERVER_MESSAGE, 3, 7, 50)) == whole
-    for length in range(len(stream)):
-        cut = parse_server_start(stream[:length])
-        if length < 5 + 6:
-            assert cut is None
-        else:
-            assert cut is not None
-            assert (cut.server_hello, cut.complete, cut.version) == (True, False, None)
-
-
-def test_hello_retry_request_is_a_server_hello():
-    message = SERVER_MESSAGE[:6] + RETRY_RANDOM + SERVER_MESSAGE[38:]
-    found = parse_server_start(records(message))
-    assert found is not None
-    assert found.server_hello
-    assert found.hello_retry_request
-
-
-@pytest.mark.parametrize(("version", "name"), [(0x0303, "1.2"), (0x0301, "1.0"), (0x0300, "ssl3")])
-def test_old_server_hello_without_extensions(version: int, name: str):
-    body = version.to_bytes(2, "big") + bytes(32) + b"\x00\xc0\x2f\x00"
-    found = parse_server_start(records(b"\x02\x00\x00" + bytes([len(body)]) + body))
-    assert found is not None
-    assert (found.version, found.cipher, found.complete) == (name, 0xC02F, True)
-
-
-def test_alerts():
-    fatal = parse_server_start(b"\x15\x03\x01\x00\x02\x02\x28")
-    assert fatal is not None
-    assert (fatal.server_hello, fatal.alert_level, fatal.complete) == (False, 2, True)
-    assert fatal.alert_description is not None
-    assert ALERT_NAMES[fatal.alert_description] == "handshake_failure"
-    warning = b"\x15\x03\x01\x00\x02\x01\x70"
-    alone = parse_server_start(warning)
-    assert alone is not None
-    assert (alone.server_hello, alone.alert_level, alone.complete) == (False, 1, False)
-    both = parse_server_start(warning + records(SERVER_MESSAGE))
-    assert both is not None
-    assert (both.server_hello, both.alert_description, both.complete) == (True, 112, True)
-    assert parse_server_start(b"\x15\x03\x01\x00\x02\x02") is None
-
-
-@pytest.mark.parametrize(
-    "stream",
-    [
-        b"HTTP/1.1 200",
-        b"\x17\x03\x03\x00\x10",
-        records(CLIENT_MESSAGE),
-        records(b"\x0b\x00\x00\x00"),
-        b"\x15\x03\x03\x00\x1a" + bytes(26),
-        b"\x15\x03\x03\x00\x13" + bytes(19),
-        b"\x16\x03\x03\x00\x04\x02\xff\xff\xff",
-    ],
-)
-def test_what_is_no_server_start(stream: bytes):
-    with pytest.raises(ProtocolError):
-        parse_server_start(stream + bytes(8))
-
-
 @settings(max_examples=200, deadline=None)
 @given(
-    base=st.sampled_from(
-        [records(CLIENT_MESSAGE), records(SERVER_MESSAGE, 9), records(CLIENT_MESSAGE, 2, 90)]
-    ),
+    base=st.sampled_from([records(CLIENT_MESSAGE), records(CLIENT_MESSAGE, 2, 90)]),
     cut=st.integers(0, 220),
     flips=st.lists(st.tuples(st.integers(0, 210), st.integers(0, 255)), max_size=4),
     junk=st.binary(max_size=8),
@@ -287,16 +219,14 @@ def test_damage_gives_one_of_three_outcomes(base: bytes, cut: int, flips: list[t
     for at, value in flips:
         if at < len(damaged):
             damaged[at] = value
-    for parse, kind in ((parse_client_hello, ClientHello), (parse_server_start, ServerStart)):
-        try:
-            found = parse(bytes(damaged))
-        except ProtocolError:
-            pass
-        else:
-            assert found is None or isinstance(found, kind)
-            if isinstance(found, ClientHello):
-                assert found.length <= len(damaged)
-                assert found.sni is None or found.sni.isprintable()
+    try:
+        found = parse_client_hello(bytes(damaged))
+    except ProtocolError:
+        return
+    assert found is None or isinstance(found, ClientHello)
+    if found:
+        assert found.length <= len(damaged)
+        assert found.sni is None or found.sni.isprintable()
 
 
 def test_server_names_agree_with_tshark(shared_captures: Path, tshark: str):
