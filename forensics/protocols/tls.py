@@ -68,8 +68,8 @@ class ClientHello(NamedTuple):
     """Bytes of the stream it took, headers of records and messages included."""
     records: int
     """TLS records it was cut into; 0 where there are no records (QUIC)."""
-    body: bytes
-    """The message without its header: what is read of it only when asked stands in tls_details.py."""
+    block: bytes
+    """The extensions as they were sent: what is read of them only when asked stands in tls_details.py."""
 
 
 def looks_like_tls_client(data: bytes) -> bool:
@@ -173,6 +173,7 @@ def client_hello(body: bytes, length: int, records: int, *, dtls: bool = False) 
     found: dict[int, Any] = {}
     types: list[int] = []
     malformed: list[int] = []
+    block = b""
     if at < len(body):
         block, at = vector(body, at, 2, "extensions")
         if at != len(body):
@@ -195,7 +196,7 @@ def client_hello(body: bytes, length: int, records: int, *, dtls: bool = False) 
         malformed_extensions=tuple(malformed),
         length=length,
         records=records,
-        body=body,
+        block=block,
     )
 
 

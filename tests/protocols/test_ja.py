@@ -32,7 +32,7 @@ EXAMPLE = ClientHello(
     malformed_extensions=(),
     length=517,
     records=1,
-    body=b"",
+    block=b"",
 )
 
 

@@ -90,7 +90,7 @@ def test_a_message_without_records():
     in_records = parse_client_hello(records(CLIENT_MESSAGE))
     assert in_records
     assert found == in_records._replace(length=len(CLIENT_MESSAGE), records=0)
-    assert found.body == CLIENT_MESSAGE[4:]
+    assert found.block == CLIENT_MESSAGE[-145:]
     for wrong in (SERVER_MESSAGE, b"\x01\xff\xff\xff", b"\x02"):
         with pytest.raises(ProtocolError):
             parse_client_hello_message(wrong)
