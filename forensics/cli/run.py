@@ -3,6 +3,7 @@
 # ruff: noqa: PLC0415 - heavy modules are imported where they are used: help must be instant
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import os
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from forensics.analysis import Analysis
 
 _WARNINGS = 20
+_KEPT_BYTES = 16 << 20
 
 
 def analyzed(*captures: str, progress: bool, table: str = "", columns: Sequence[str] = ()) -> Analysis:
@@ -32,14 +34,12 @@ def analyzed(*captures: str, progress: bool, table: str = "", columns: Sequence[
     """
     if "-" in captures and sys.stdin is not None and sys.stdin.isatty():
         raise CaptureError("standard input is a terminal: pipe a capture into it, or name a file")
+    _prepare()
     from forensics.capture import capture_name
     from forensics.decode.stream import open_packets
 
     # Polars has system calls go on after Ctrl-C; one that reads from a silent pipe would never end.
     signal.siginterrupt(signal.SIGINT, True)  # noqa: FBT003 - it takes no keywords
-    # Hellos and look-ups are kept by the ten thousand and hold no cycles: looking for some in them time and again
-    # would cost a tenth of the whole run.
-    gc.set_threshold(1_000_000, 20, 100)
     # A second process, if there is one, reads already while this one gets ready.
     with ReadingBar(wanted=progress) as bar, open_packets(captures) as packets:
         from forensics.analysis import analyze_packets
@@ -56,6 +56,23 @@ def analyzed(*captures: str, progress: bool, table: str = "", columns: Sequence[
     if len(lines) > _WARNINGS:
         complain("warning", f"{analysis.name}: and {len(lines) - _WARNINGS} more warnings")
     return analysis
+
+
+def _prepare() -> None:
+    """Set the process up for much work on arrays, before anything heavy is imported."""
+    # Hellos and look-ups are kept by the ten thousand and hold no cycles: looking for some in them time and again
+    # would cost a tenth of the whole run.
+    gc.set_threshold(1_000_000, 20, 100)
+    atexit.register(gc.freeze)  # nor at the end, when the system takes back everything anyway
+    # There is no linear algebra here, but numpy's library for it starts threads that spin for a while: here, and in
+    # the second process, which inherits this.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    import numpy as np
+
+    # glibc takes an allocation of this size from the system, and when it is given back concludes that smaller ones
+    # are to be kept for the next (mallopt(3), M_MMAP_THRESHOLD). Without that the arrays of every batch are new
+    # pages, which cost more than the work on them.
+    np.empty(_KEPT_BYTES, dtype=np.uint8)
 
 
 def check_output(captures: Sequence[str], output: str | None) -> None:
