@@ -1,26 +1,30 @@
-"""DNS messages as they stand in UDP datagrams.
+"""DNS messages, as they stand in UDP datagrams and, after two bytes of length, in TCP streams.
 
-https://www.rfc-editor.org/rfc/rfc1035#section-4 . A datagram is whole or broken: the outcome is a message or
-a ProtocolError, never "need more data". The reader is our own because dpkt gives up on the whole message at a
-record type it does not know (SVCB, HTTPS) or a name that is no UTF-8, and follows any number of compression
-pointers; here all three are ordinary input.
+https://www.rfc-editor.org/rfc/rfc1035#section-4 . A message is whole or broken: the outcome is a message or a
+ProtocolError, never "need more data"; only the framing of TCP (``framed``) knows that. The reader is our own because
+dpkt gives up on the whole message at a record type it does not know (SVCB, HTTPS) or a name that is no UTF-8, and
+follows any number of compression pointers; here all three are ordinary input.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import struct
 from typing import Final, NamedTuple
 
+from forensics.protocols.dns_records import HTTPS, SVCB, Edns, Service, read_edns, read_service, record_text
+from forensics.protocols.dns_wire import QTYPE_NAMES, address_text, read_name, skip_name, type_name
 from forensics.protocols.errors import ProtocolError
-from forensics.protocols.text import printable
 
+__all__ = ["QTYPE_NAMES", "DnsMessage", "Edns", "Service", "framed", "parse_message", "type_name"]
+
+HEADER_BYTES: Final = 12
 _HEADER: Final = struct.Struct("!HHHHHH")
 _RECORD: Final = struct.Struct("!HHIH")  # type, class, ttl, length of the data
 _QUESTION: Final = struct.Struct("!HH")
 
 # https://www.rfc-editor.org/rfc/rfc1035#section-4.1.1 and #section-2.3.4
 RESPONSE_FLAG: Final = 0x8000
+TRUNCATED_FLAG: Final = 0x0200
 _Z_FLAG: Final = 0x0040
 _RCODE_MASK: Final = 0x000F
 _OPCODES: Final = frozenset({0, 1, 2, 4, 5})  # QUERY, IQUERY, STATUS, NOTIFY, UPDATE
@@ -30,60 +34,23 @@ _IN: Final = 1
 _A: Final = 1
 _CNAME: Final = 5
 _AAAA: Final = 28
+_OPT: Final = 41
 _ADDRESS_BYTES: Final = {_A: 4, _AAAA: 16}
-_MAX_NAME: Final = 255
-# More than one question is an error whoever sends it, but a forger may make it.
+# https://www.rfc-editor.org/rfc/rfc6762#section-10.2 and #section-5.4: the top bit of the class is another matter
+_MULTICAST_CLASS: Final = 0x7FFF
+# More than one question is an error whoever sends it (RFC 9619), but a forger may make it.
 _MAX_QUESTIONS: Final = 4
+# Multicast DNS does ask for much at once: https://www.rfc-editor.org/rfc/rfc6762#section-5.3
+_MAX_MULTICAST_QUESTIONS: Final = 64
 _POINTER: Final = 0xC0
-# Real messages need a handful of jumps; one injector is known to follow 17. The limit only bounds work.
-_MAX_JUMPS: Final = 64
 # A UDP answer that fills 64 kB could carry 4,000 addresses; nothing honest does.
 _MAX_ADDRESSES: Final = 256
 _MAX_CNAMES: Final = 32
-
-# https://www.iana.org/assignments/dns-parameters
-QTYPE_NAMES: Final[dict[int, str]] = {
-    1: "A",
-    2: "NS",
-    5: "CNAME",
-    6: "SOA",
-    10: "NULL",
-    12: "PTR",
-    13: "HINFO",
-    15: "MX",
-    16: "TXT",
-    18: "AFSDB",
-    24: "SIG",
-    25: "KEY",
-    28: "AAAA",
-    29: "LOC",
-    33: "SRV",
-    35: "NAPTR",
-    37: "CERT",
-    39: "DNAME",
-    41: "OPT",
-    43: "DS",
-    44: "SSHFP",
-    46: "RRSIG",
-    47: "NSEC",
-    48: "DNSKEY",
-    50: "NSEC3",
-    51: "NSEC3PARAM",
-    52: "TLSA",
-    64: "SVCB",
-    65: "HTTPS",
-    99: "SPF",
-    250: "TSIG",
-    251: "IXFR",
-    252: "AXFR",
-    255: "ANY",
-    256: "URI",
-    257: "CAA",
-}
+_MAX_OTHERS: Final = 32
 
 
 class DnsMessage(NamedTuple):
-    """One DNS message: its header, its question, and the addresses it answers."""
+    """One DNS message: its header, its question, and what it answers."""
 
     txid: int
     """Transaction id."""
@@ -94,14 +61,14 @@ class DnsMessage(NamedTuple):
     opcode: int
     """0 for an ordinary query."""
     rcode: int
-    """The four bits of the header (EDNS extensions of it are not read)."""
+    """Response code, with the eight upper bits that EDNS adds."""
     qname: str
     r"""Lower case, without the final dot (``.`` is the root); other than printable ASCII as ``\xNN``."""
     qtype: str
     """``A``, ``AAAA``… or ``TYPEn``."""
     questions: int
-    """1; 0 for an error response that does not repeat its question (then qname and qtype are empty); up to 4
-    in a malformed response, of which the first is given."""
+    """1; 0 for an error response that does not repeat its question (then qname and qtype are empty) and for multicast
+    DNS (then they are those of the first answer); more in an odd message, of which the first is given."""
     answers: int
     """Records in the answer section, as the header counts them."""
     addresses: tuple[str, ...]
@@ -109,101 +76,163 @@ class DnsMessage(NamedTuple):
     answer_ttls: tuple[int, ...]
     """Their TTLs in seconds, parallel to ``addresses``."""
     cnames: tuple[str, ...]
-    """Targets of CNAME records of the answer section, in order, written like ``qname``."""
+    """Targets of CNAME records of the answer section, written like ``qname``: first those that lead on from the name
+    asked for, in the order in which they do, then any others."""
     trailing: int
     """Bytes after the last record; 0 when the message is malformed."""
     malformed: bool
     """The question was read, but what follows does not hold what the header says."""
+    min_ttl: int | None = None
+    """Smallest TTL (s) of the records of the answer section; None without any."""
+    astray: tuple[str, ...] = ()
+    """Those of ``addresses`` whose owner is neither the name asked for nor reached from it through CNAMEs."""
+    services: tuple[Service, ...] = ()
+    """SVCB and HTTPS records of the answer section."""
+    others: tuple[str, ...] = ()
+    """NS, PTR, MX, TXT, SOA and SRV records of the answer section as text."""
+    edns: Edns | None = None
+    """The OPT record; None without one."""
 
 
-def type_name(number: int) -> str:
-    """``A`` for 1 and so on; ``TYPEn`` (RFC 3597) for what has no name here."""
-    return QTYPE_NAMES.get(number) or f"TYPE{number}"
+def framed(data: bytes) -> bytes | None:
+    """The first message of a TCP stream, without its length; None when more bytes are needed.
+
+    It is ``len(message) + 2`` bytes on that the next one begins. Raises ProtocolError for a length that holds no
+    header.
+    """
+    # https://www.rfc-editor.org/rfc/rfc1035#section-4.2.2
+    if len(data) < 2:  # noqa: PLR2004 - the length
+        return None
+    length = data[0] << 8 | data[1]
+    if length < HEADER_BYTES:
+        raise ProtocolError(f"{length} bytes are too few for a DNS header")
+    return data[2 : 2 + length] if len(data) >= 2 + length else None
 
 
-def parse_message(data: bytes) -> DnsMessage:
-    """Reads one message.
+def parse_message(data: bytes, *, multicast: bool = False) -> DnsMessage:
+    """Reads one message; ``multicast``: by the looser rules of multicast DNS (RFC 6762).
 
     ProtocolError when it is not DNS: other protocols use port 53 too (QUIC, VPNs), so a header that no client
     or server writes is refused, and so is a message whose question cannot be read. Damage after the question
     gives a message with ``malformed`` set and all that was read before it.
     """
-    if len(data) < _HEADER.size:
+    if len(data) < HEADER_BYTES:
         raise ProtocolError(f"{len(data)} bytes are too few for a DNS header")
     txid, flags, questions, answers, authority, additional = _HEADER.unpack_from(data)
     is_response = bool(flags & RESPONSE_FLAG)
     opcode = flags >> 11 & 0xF
-    rcode = flags & _RCODE_MASK
     if opcode not in _OPCODES:
         raise ProtocolError(f"no DNS operation has the code {opcode}")
-    if is_response and questions == 0 and answers == 0 and rcode:
-        # an error without its question: RFC 1035 4.1.1 asks for no more than the header
-        qname, qtype, at = "", "", _HEADER.size
-    elif questions != 1 and not (is_response and 1 < questions <= _MAX_QUESTIONS):
-        # https://www.rfc-editor.org/rfc/rfc9619
-        raise ProtocolError(f"a DNS message with {questions} questions")
-    else:
-        _refuse_odd_query(flags, opcode, answers, authority, is_response=is_response)
-        qname, at = _name(data, _HEADER.size)
-        if at + _QUESTION.size > len(data):
-            raise ProtocolError("the question is cut short")
-        number, qclass = _QUESTION.unpack_from(data, at)
-        if qclass not in _CLASSES:
-            raise ProtocolError(f"no DNS class has the number {qclass}")
-        qtype = type_name(number)
-        at += _QUESTION.size
-    records = _Records()
+    if not multicast:
+        _refuse_odd(flags, questions, answers, authority)
+    elif questions > _MAX_MULTICAST_QUESTIONS or not (questions or answers):
+        raise ProtocolError(f"a message of multicast DNS with {questions} questions")
+    qname, qtype, at = _question(data, multicast=multicast) if questions else ("", "", HEADER_BYTES)
+    records = _Records(qname, multicast=multicast)
     if questions > 1:
-        at = records.skip_questions(data, at, questions - 1)
+        at = records.skip_questions(data, at, questions - 1, is_response=is_response)
     if answers or authority or additional:
         at = records.read(data, at, answers, authority + additional)
+    edns = records.edns
+    if not questions and multicast and records.first is not None:
+        qname, qtype = records.first
     return DnsMessage(
         txid=txid,
         flags=flags,
         is_response=is_response,
         opcode=opcode,
-        rcode=rcode,
+        rcode=flags & _RCODE_MASK | (edns.extended_rcode << 4 if edns is not None and is_response else 0),
         qname=qname,
         qtype=qtype,
         questions=questions,
         answers=answers,
         addresses=tuple(records.addresses),
         answer_ttls=tuple(records.ttls),
-        cnames=tuple(records.cnames),
+        cnames=records.chain() if records.cnames else (),
         trailing=0 if records.malformed else len(data) - at,
         malformed=records.malformed,
+        min_ttl=records.min_ttl,
+        astray=records.astray() if questions == 1 and not records.plain else (),
+        services=tuple(records.services),
+        others=tuple(records.others),
+        edns=edns,
     )
 
 
-def _refuse_odd_query(flags: int, opcode: int, answers: int, authority: int, *, is_response: bool) -> None:
+def _question(data: bytes, *, multicast: bool) -> tuple[str, str, int]:
+    """Name and type first asked for, and where they end."""
+    # https://www.rfc-editor.org/rfc/rfc1035#section-4.1.2
+    qname, at = read_name(data, HEADER_BYTES)
+    if at + _QUESTION.size > len(data):
+        raise ProtocolError("the question is cut short")
+    number, qclass = _QUESTION.unpack_from(data, at)
+    if (qclass & _MULTICAST_CLASS if multicast else qclass) not in _CLASSES:
+        raise ProtocolError(f"no DNS class has the number {qclass}")
+    return qname, type_name(number), at + _QUESTION.size
+
+
+def _refuse_odd(flags: int, questions: int, answers: int, authority: int) -> None:
     """Queries follow the format or are no DNS; of a response less is asked, it may be sloppily forged."""
-    if is_response:
+    if flags & RESPONSE_FLAG:
+        # an error without its question: RFC 1035 4.1.1 asks for no more than the header
+        if questions == 0 and (answers or not flags & _RCODE_MASK):
+            raise ProtocolError("a DNS message with 0 questions")
+        if questions > _MAX_QUESTIONS:
+            raise ProtocolError(f"a DNS message with {questions} questions")
         return
+    # https://www.rfc-editor.org/rfc/rfc9619
+    if not 0 < questions <= _MAX_QUESTIONS:
+        raise ProtocolError(f"a DNS message with {questions} questions")
     if flags & (_Z_FLAG | _RCODE_MASK):
         raise ProtocolError("a query with the Z bit or a response code")
-    if opcode == _QUERY and (answers or authority):
+    if flags >> 11 & 0xF == _QUERY and (answers or authority):
         raise ProtocolError("a query that carries answers")
 
 
 class _Records:
     """Walks the three sections after the question."""
 
-    __slots__ = ("addresses", "cnames", "malformed", "ttls")
+    __slots__ = (
+        "_multicast", "_names", "_qname", "addresses", "cnames", "edns", "first", "malformed", "min_ttl", "others",
+        "owners", "plain", "services", "ttls",
+    )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, qname: str, *, multicast: bool) -> None:
+        self._qname = qname
+        self._multicast = multicast
+        self._names: dict[int, str] = {HEADER_BYTES: qname} if qname else {}
         self.addresses: list[str] = []
         self.ttls: list[int] = []
-        self.cnames: list[str] = []
+        self.owners: list[str] = []
+        """Of the addresses."""
+        self.cnames: list[tuple[str, str]] = []
+        """Owner and target."""
+        self.services: list[Service] = []
+        self.others: list[str] = []
+        self.edns: Edns | None = None
+        self.min_ttl: int | None = None
+        self.first: tuple[str, str] | None = None
+        """Owner and type of the first answer, of multicast DNS only."""
         self.malformed = False
+        self.plain = True
+        """All addresses belong to the name asked for itself."""
 
-    def skip_questions(self, data: bytes, at: int, count: int) -> int:
-        """Passes over the questions after the first; such a message is malformed in any case."""
-        self.malformed = True
-        for _ in range(count):
-            try:
-                at = _skip_name(data, at) + _QUESTION.size
-            except ProtocolError:
-                return len(data)
+    def skip_questions(self, data: bytes, at: int, count: int, *, is_response: bool) -> int:
+        """Passes over the questions after the first; such a message is malformed, except in multicast DNS.
+
+        ProtocolError when a query does not hold them.
+        """
+        self.malformed = not self._multicast
+        try:
+            for _ in range(count):
+                at = skip_name(data, at) + _QUESTION.size
+        except ProtocolError:
+            at = len(data) + 1
+        if at > len(data):
+            if not is_response:
+                raise ProtocolError(f"a query without all its {count + 1} questions")
+            self.malformed = True
+            return len(data)
         return at
 
     def read(self, data: bytes, at: int, answers: int, others: int) -> int:
@@ -212,7 +241,8 @@ class _Records:
         size = len(data)
         try:
             for number in range(answers + others):
-                at = _skip_name(data, at)
+                owner = at
+                at = skip_name(data, at)
                 start = at + _RECORD.size
                 if start > size:
                     self.malformed = True
@@ -222,101 +252,103 @@ class _Records:
                 if at > size:
                     self.malformed = True
                     break
-                if number < answers and rclass == _IN:
-                    self._answer(data, kind, ttl, start, length)
+                if number < answers:
+                    if self._multicast:
+                        rclass &= _MULTICAST_CLASS
+                    if rclass == _IN:
+                        self._answer(data, owner, (kind, ttl, start, length))
+                elif kind == _OPT and self.edns is None:
+                    self._opt(data, start, length, rclass, ttl)
         except ProtocolError:
             self.malformed = True
         return at
 
-    def _answer(self, data: bytes, kind: int, ttl: int, start: int, length: int) -> None:
+    def _answer(self, data: bytes, owner: int, record: tuple[int, int, int, int]) -> None:
+        kind, ttl, start, length = record
+        if self.min_ttl is None or ttl < self.min_ttl:
+            self.min_ttl = ttl
+        if self._multicast and self.first is None:
+            self.first = self._owner(data, owner), type_name(kind)
         if kind in _ADDRESS_BYTES:
-            if length != _ADDRESS_BYTES[kind]:
-                self.malformed = True
-            elif len(self.addresses) < _MAX_ADDRESSES:
-                self.addresses.append(_address(data[start : start + length]))
-                self.ttls.append(ttl)
-        elif kind == _CNAME and len(self.cnames) < _MAX_CNAMES:
-            try:
-                name, end = _name(data, start)
-            except ProtocolError:  # the records after it can still be found
-                self.malformed = True
-                return
+            self._address(data, owner, record)
+            return
+        try:  # the records after a damaged one can still be found
+            if kind == _CNAME:
+                self._cname(data, owner, start, length)
+            elif len(self.services) + len(self.others) < _MAX_OTHERS:
+                self._other(data, start, length, kind)
+        except ProtocolError:
+            self.malformed = True
+
+    def _address(self, data: bytes, owner: int, record: tuple[int, int, int, int]) -> None:
+        kind, ttl, start, length = record
+        if length != _ADDRESS_BYTES[kind]:
+            self.malformed = True
+        elif len(self.addresses) < _MAX_ADDRESSES:
+            self.addresses.append(address_text(data[start : start + length]))
+            self.ttls.append(ttl)
+            name = self._owner(data, owner)
+            self.owners.append(name)
+            if name != self._qname:
+                self.plain = False
+
+    def _other(self, data: bytes, start: int, length: int, kind: int) -> None:
+        if kind in {SVCB, HTTPS}:
+            service = read_service(data, start, length, kind)
+            self.services.append(service)
+            self.malformed |= not service.whole
+        else:
+            text = record_text(data, start, length, kind)
+            if text is not None:
+                self.others.append(text)
+
+    def _cname(self, data: bytes, owner: int, start: int, length: int) -> None:
+        if len(self.cnames) < _MAX_CNAMES:
+            target, end = read_name(data, start)
             if end != start + length:
                 self.malformed = True
-            self.cnames.append(name)
+            self.cnames.append((self._owner(data, owner), target))
 
+    def _opt(self, data: bytes, start: int, length: int, udp_size: int, bits: int) -> None:
+        try:
+            self.edns = read_edns(data, start, length, udp_size, bits)
+        except ProtocolError:
+            self.malformed = True
 
-def _address(packed: bytes) -> str:
-    if len(packed) == 4:  # noqa: PLR2004 - IPv4
-        return ".".join(map(str, packed))
-    return str(ipaddress.IPv6Address(packed))
+    def _owner(self, data: bytes, at: int) -> str:
+        """The name of a record; most are pointers to one that was read before."""
+        place = (data[at] & 0x3F) << 8 | data[at + 1] if data[at] >= _POINTER else at
+        name = self._names.get(place)
+        if name is None:
+            try:
+                name = read_name(data, at)[0]
+            except ProtocolError:
+                self.malformed = True
+                return ""
+            self._names[place] = name
+        return name
 
+    def _reached(self) -> list[str]:
+        """The name asked for and what CNAMEs lead to from there, in order."""
+        leads: dict[str, str] = {}
+        for owner, target in self.cnames:
+            leads.setdefault(owner, target)
+        reached = [self._qname]
+        while (target := leads.pop(reached[-1], "")) and target not in reached:
+            reached.append(target)
+        return reached
 
-def _skip_name(data: bytes, at: int) -> int:
-    """Where the name at ``at`` ends; its compression pointer is checked but not followed."""
-    start = at
-    size = len(data)
-    while at < size:
-        length = data[at]
-        if length == 0:
-            return at + 1
-        if length >= _POINTER:
-            if at + 2 > size:
-                break
-            if ((length & 0x3F) << 8 | data[at + 1]) >= start:
-                raise ProtocolError("a compression pointer does not point backwards")
-            return at + 2
-        if length & _POINTER:
-            raise ProtocolError(f"a label of unknown kind {length >> 6}")
-        at += 1 + length
-        if at - start > _MAX_NAME:
-            raise ProtocolError("a name longer than 255 bytes")
-    raise ProtocolError("a name is cut short")
+    def chain(self) -> tuple[str, ...]:
+        """Targets of the CNAMEs, those of the chain in its order first."""
+        return tuple(dict.fromkeys((*self._reached()[1:], *(target for _, target in self.cnames))))
 
-
-def _name(data: bytes, at: int) -> tuple[str, int]:  # noqa: C901 - one loop over three kinds of label
-    """The name at ``at`` as text, and where it ends.
-
-    A pointer must lead to before the place the current run of labels began, so no loop can exist.
-    """
-    # https://www.rfc-editor.org/rfc/rfc1035#section-4.1.4
-    size = len(data)
-    labels: list[str] = []
-    end = -1
-    start = at
-    jumps = 0
-    octets = 1
-    while at < size:
-        length = data[at]
-        if length == 0:
-            return (".".join(labels) or "."), (at + 1 if end < 0 else end)
-        if length >= _POINTER:
-            if at + 2 > size:
-                break
-            if end < 0:
-                end = at + 2
-            at = (length & 0x3F) << 8 | data[at + 1]
-            jumps += 1
-            if at >= start:
-                raise ProtocolError("a compression pointer does not point backwards")
-            if jumps > _MAX_JUMPS:
-                raise ProtocolError(f"a name with more than {_MAX_JUMPS} compression pointers")
-            start = at
-            continue
-        if length & _POINTER:
-            raise ProtocolError(f"a label of unknown kind {length >> 6}")
-        stop = at + 1 + length
-        if stop > size:
-            break
-        octets += 1 + length
-        if octets > _MAX_NAME:
-            raise ProtocolError("a name longer than 255 bytes")
-        labels.append(_label(data[at + 1 : stop]))
-        at = stop
-    raise ProtocolError("a name is cut short")
-
-
-def _label(raw: bytes) -> str:
-    """One label as text; a dot inside it is escaped, for it separates nothing."""
-    text = printable(raw.lower(), limit=4 * len(raw))
-    return text.replace(".", "\\x2e") if b"." in raw else text
+    def astray(self) -> tuple[str, ...]:
+        """Addresses of names that were not asked for."""
+        reached = frozenset(self._reached())
+        return tuple(
+            dict.fromkeys(
+                address
+                for address, owner in zip(self.addresses, self.owners, strict=True)
+                if owner not in reached
+            )
+        )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forensics.protocols.dns import DnsMessage, parse_message, type_name
+from forensics.protocols.dns import DnsMessage, framed, parse_message, type_name
 from forensics.protocols.errors import ProtocolError
 
 
@@ -148,7 +148,7 @@ def test_two_labels_that_point_at_each_other():
         (header(0x7000, 1) + b"\x00\x00\x01\x00\x01", "operation"),
         (header(0x0100, 0), "0 questions"),
         (header(0x8180, 0), "0 questions"),
-        (header(0x0100, 2) + wire(b"a") + b"\x00\x01\x00\x01", "2 questions"),
+        (header(0x0100, 2) + wire(b"a") + b"\x00\x01\x00\x01", "2 questions|all its 2"),
         (header(0x8180, 9) + wire(b"a") + b"\x00\x01\x00\x01", "9 questions"),
         (header(0x0100, 1, 1) + wire(b"a") + b"\x00\x01\x00\x01" + A, "carries answers"),
         (header(0x0140, 1) + wire(b"a") + b"\x00\x01\x00\x01", "Z bit"),
@@ -294,3 +294,112 @@ def test_quic_on_port_53_is_not_dns(shared_captures: Path, tshark: str):
     for payload in payloads:
         with pytest.raises(ProtocolError):
             parse_message(payload)
+
+
+def test_a_chain_of_cnames_is_put_in_order():
+    """The records stand in the wrong order, an unrelated one among them, and end in a circle."""
+
+    def cname(owner: bytes, target: bytes) -> bytes:
+        return record(5, wire(target), owner=wire(owner))
+
+    message = parse_message(
+        answer(
+            cname(b"b.org", b"c.org"),
+            cname(b"x.org", b"y.org"),
+            cname(b"www.example.com", b"b.org"),
+            cname(b"c.org", b"www.example.com"),
+            record(1, bytes([192, 0, 2, 7]), owner=wire(b"c.org")),
+            record(1, bytes([192, 0, 2, 9]), owner=wire(b"y.org")),
+        )
+    )
+    assert message.cnames == ("b.org", "c.org", "y.org", "www.example.com")
+    assert message.addresses == ("192.0.2.7", "192.0.2.9")
+    assert message.astray == ("192.0.2.9",)
+
+
+def test_an_answer_for_another_name_is_astray():
+    other = record(1, bytes([192, 0, 2, 9]), owner=wire(b"WWW.example.org"))
+    same = record(1, bytes([192, 0, 2, 8]), owner=wire(b"WWW.example.com"))
+    assert parse_message(answer(A, same, other)).astray == ("192.0.2.9",)
+    assert parse_message(answer(A, same)).astray == ()
+
+
+def test_the_smallest_ttl_is_that_of_answers_only():
+    message = parse_message(
+        answer(record(1, bytes(4), ttl=300), record(5, b"\x00", ttl=20), record(2, b"\x00", 5), others=1)
+    )
+    assert message.min_ttl == 20
+    assert parse_message(answer()).min_ttl is None
+
+
+def test_edns_extends_the_response_code():
+    opt = record(41, struct.pack("!HHH", 15, 2, 22), ttl=0x01008000, owner=b"\x00", rclass=1232)
+    message = parse_message(answer(opt, flags=0x8180, others=1))
+    assert message.rcode == 16  # BADVERS
+    assert message.edns is not None
+    assert (message.edns.udp_size, message.edns.dnssec_ok, message.edns.extended_errors) == (
+        1232,
+        True,
+        (22,),
+    )
+    assert parse_message(answer(A)).edns is None
+    damaged = record(41, b"\x00\x0f\x00", owner=b"\x00", rclass=1232)
+    assert parse_message(answer(A, damaged, others=1)).malformed
+
+
+def test_service_bindings_and_other_records_of_an_answer():
+    https = record(65, b"\x00\x01\x00\x00\x01\x00\x06\x02h3\x02h2\x00\x04\x00\x04\xc0\x00\x02\x01")
+    mail = record(15, b"\x00\x0a\x02mx\xc0\x10")
+    message = parse_message(answer(https, mail))
+    assert [service.text for service in message.services] == ["HTTPS 1 . alpn=h3,h2 hint=192.0.2.1"]
+    assert message.others == ("MX 10 mx.example.com",)
+    assert not message.malformed
+    assert message.addresses == ()
+    assert parse_message(answer(record(65, b"\x00"), A)).malformed
+
+
+def test_a_query_with_several_questions_must_hold_them():
+    question = wire(b"a.org") + b"\x00\x01\x00\x01"
+    message = parse_message(header(0x0100, 2) + question + question)
+    assert (message.qname, message.questions, message.malformed, message.trailing) == ("a.org", 2, True, 0)
+    with pytest.raises(ProtocolError, match="all its 2"):
+        parse_message(header(0x0100, 2) + question + question[:-1])
+
+
+def test_multicast_dns_asks_for_much_and_answers_without_being_asked():
+    """RFC 6762: several questions (5.3), known answers in a query (7.1), unicast bit (5.4), cache flush bit (10.2)."""
+    ptr = struct.pack("!HH", 12, 0x8001)
+    known = wire(b"_ipp._tcp.local") + struct.pack("!HHIH", 12, 1, 10, 2) + b"\xc0\x0c"
+    asked = header(0, 5, 1) + (wire(b"_ipp._tcp.local") + ptr) * 5 + known
+    message = parse_message(asked, multicast=True)
+    assert (message.qname, message.qtype, message.questions, message.malformed) == (
+        "_ipp._tcp.local",
+        "PTR",
+        5,
+        False,
+    )
+    with pytest.raises(ProtocolError):
+        parse_message(asked)
+    told = (
+        header(0x8400, 0, 1)
+        + wire(b"Printer.local")
+        + struct.pack("!HHIH", 1, 0x8001, 120, 4)
+        + bytes([192, 168, 1, 9])
+    )
+    message = parse_message(told, multicast=True)
+    assert (message.qname, message.qtype, message.addresses) == ("printer.local", "A", ("192.168.1.9",))
+    assert message.astray == ()
+    with pytest.raises(ProtocolError):
+        parse_message(header(0x8400, 0), multicast=True)
+
+
+def test_messages_of_a_stream_stand_behind_their_length():
+    first, second = query(), answer(A)
+    stream = struct.pack("!H", len(first)) + first
+    for size in range(len(stream)):
+        assert framed(stream[:size]) is None
+    for behind in (b"", b"\x00", struct.pack("!H", len(second)) + second):
+        assert framed(stream + behind) == first
+    for length in range(12):
+        with pytest.raises(ProtocolError, match="too few"):
+            framed(struct.pack("!H", length))
