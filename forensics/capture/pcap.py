@@ -11,6 +11,7 @@ import numpy as np
 
 from forensics.capture.batch import CaptureNotes, InterfaceNotes
 from forensics.capture.gather import gather_rows
+from forensics.capture.lockstep import Layout, walk
 from forensics.capture.scan import MAX_CAPLEN, Columns, Scan, no_columns
 from forensics.errors import CaptureError
 
@@ -172,56 +173,49 @@ class PcapFormat:
             InterfaceNotes(linktype=self._linktype, snaplen=snaplen, resolution=9 if variant.tick == 1 else 6)
         )
 
-    def scan(  # noqa: C901, PLR0912 - the loop over all packets stands twice so that neither asks what never changes
-        self, data: npt.NDArray[np.uint8], start: int, end: int, base: int, limit: int
-    ) -> Scan:
+    def scan(self, data: npt.NDArray[np.uint8], start: int, end: int, base: int, limit: int) -> Scan:
         """See RecordFormat.scan."""
-        records: list[int] = []
-        append = records.append
-        view = data.data
-        position, damage, need = start, "", 0
-        header = self._variant.record
-        last = end - header
-        # The one loop over all packets of a capture: nothing in it that can stand outside.
+        damage, need = "", 0
         if self._lengths == _LENGTHS_PLAIN:
-            captured = struct.Struct(self._order + "8xI").unpack_from
-            for _ in range(limit + 1):
-                if position > last:
-                    break
-                (caplen,) = captured(view, position)
-                append(position)
-                if caplen > MAX_CAPLEN:
-                    break
-                position += header + caplen
+            layout = Layout(self._order, self._variant.record)
+            records, position = walk(data, start, end, limit + 1, layout)
         else:
-            both = struct.Struct(self._order + "8xII").unpack_from
-            for _ in range(limit + 1):
-                if position > last:
-                    break
-                caplen, wirelen = both(view, position)
-                if self._lengths == _LENGTHS_SWAPPED or caplen > wirelen:
-                    caplen = wirelen
-                append(position)
-                if caplen > MAX_CAPLEN:
-                    break
-                position += header + caplen
+            records, position = self._walk_swapped(data, start, end, limit + 1)
         if len(records) > limit:
-            position = records[limit]
-            del records[limit:]
-        elif records and position == records[-1]:
+            position = int(records[limit])
+            records = records[:limit]
+        elif len(records) and position == records[-1]:
+            caplen = self._columns(data, records[-1:]).caplen[0]
             damage = f"packet record at byte {base + position} claims {caplen} captured bytes"
-            records.pop()
+            records = records[:-1]
         elif position > end:
-            need = position - records[-1]
-            position = records.pop()
+            need = position - int(records[-1])
+            position = int(records[-1])
+            records = records[:-1]
         else:
-            need = header
+            need = self._variant.record
         return Scan(self._columns(data, records), position, need, damage)
 
-    def _columns(self, data: npt.NDArray[np.uint8], records: list[int]) -> Columns:
-        if not records:
+    def _walk_swapped(
+        self, data: npt.NDArray[np.uint8], position: int, end: int, limit: int
+    ) -> tuple[npt.NDArray[np.int64], int]:
+        """As forensics.capture.lockstep.walk, for versions whose two lengths may have changed places."""
+        records: list[int] = []
+        view, header = data.data, self._variant.record
+        both = struct.Struct(self._order + "8xII").unpack_from
+        while len(records) < limit and position <= end - header:
+            caplen, wirelen = both(view, position)
+            if self._lengths == _LENGTHS_SWAPPED or caplen > wirelen:
+                caplen = wirelen
+            records.append(position)
+            if caplen > MAX_CAPLEN:
+                break
+            position += header + caplen
+        return np.array(records, dtype=np.int64), position
+
+    def _columns(self, data: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64]) -> Columns:
+        if not len(starts):
             return no_columns()
-        starts = np.array(records, dtype=np.int64)
         words = gather_rows(data, starts, _FIELDS).view(self._order + "u4").astype(np.int64)
         caplen, wirelen = words[:, 2], words[:, 3]
         if self._lengths == _LENGTHS_SWAPPED:
