@@ -115,8 +115,12 @@ def _mark(found: BoolArray, fs: IntArray, tcp: BoolArray, column: dict[str, npt.
         if not len(later):
             continue
         later = later[(fs[later] == fs[later - lag]) & (column["checksum"][later] != 0)]
+        if not len(later):
+            continue
         for name in _EQUAL:
             later = later[column[name][later] == column[name][later - lag]]
+        if not len(later):
+            continue
         earlier = later - lag
         age = column["time"][later] - column["time"][earlier]
         apart = column["frame"][later] - column["frame"][earlier]

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import polars as pl
 
 from forensics.decode.flags import ACK, FIN, RST, SYN, TCP
 from forensics.flows.arrays import (
@@ -21,11 +20,13 @@ from forensics.flows.arrays import (
 )
 from forensics.flows.conversations import Conversations
 from forensics.flows.duplicates import CopyFinder
+from forensics.flows.habits import TtlHabits
 from forensics.flows.sequence import SequenceTracker
 from forensics.flows.unseen import count_unseen
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    import polars as pl
 
     from forensics.decode.columns import PacketTable
 
@@ -44,9 +45,6 @@ _CARRIED: Final = (
     "payload_captured",
     "checksum",
 )
-
-_MERGE_AFTER: Final = 16
-"""Batches of TTL counts that are kept apart before they are summed up."""
 
 LETTERS: Final = "SHADFRTW"
 """History letters in the order in which one packet that earns several shows them."""
@@ -113,7 +111,7 @@ class FlowEngine:
         self.unseen_segments = 0
         """Acknowledgements of bytes that the capture does not hold, and how many bytes: sums over all flows."""
         self.unseen_bytes = 0
-        self._ttls: list[pl.DataFrame] = []
+        self.habits = TtlHabits()
         self.flows = GrowingColumns(
             {
                 "packets": (np.int64, 0),
@@ -373,17 +371,7 @@ class FlowEngine:
 
     def _count_ttls(self, batch: FlowBatch) -> None:
         rows = np.flatnonzero((batch.column["flags"] & RST) == 0)
-        key = (
-            (batch.fs[rows] << 9)
-            | (batch.column["ttl"][rows].astype(np.int64) << 1)
-            | batch.column["df"][rows]
-        )
-        # Packets of one sender lie together and mostly carry one TTL: few runs, summed up by key at the end.
-        starts = run_starts(key)
-        counts = np.diff(np.append(starts, len(key)))
-        self._ttls.append(pl.DataFrame({"key": key[starts], "packets": counts}))
-        if len(self._ttls) > _MERGE_AFTER:
-            self._ttls = [self._ttl_counts()]
+        self.habits.add(batch.fs[rows], batch.column["ttl"][rows], batch.column["df"][rows])
 
     def clear(self, flows: IntArray, client: IntArray) -> None:
         """Forget flows; their numbers are used again. ``client``: see Conversations.release."""
@@ -393,43 +381,11 @@ class FlowEngine:
         self.sides.clear(sides)
         self.sequence.clear(sides)
         self.copies.clear(sides)
-        gone = np.zeros(2 * self.flows.rows, dtype=np.bool_)
-        gone[sides] = True
-        counts = self._ttl_counts()
-        self._ttls = [counts.filter(pl.Series(~gone[counts["key"].to_numpy() >> 9]))]
-
-    def _ttl_counts(self) -> pl.DataFrame:
-        frames = self._ttls or [pl.DataFrame(schema={"key": pl.Int64, "packets": pl.Int64})]
-        return pl.concat(frames).group_by("key").agg(pl.col("packets").sum())
+        self.habits.clear(sides)
 
     def ttl_habits(self, flows: IntArray) -> pl.DataFrame:
-        """One row a side of the given flows, from all its packets that are no resets.
-
-        fs, ttl (the most frequent), ttl_packets (how many carry it), ttl_kinds (how many different ones), df (of most).
-        """
-        wanted = np.zeros(2 * self.flows.rows, dtype=np.bool_)
-        wanted[both_sides(flows)] = True
-        counts = self._ttl_counts()
-        split = counts.filter(pl.Series(wanted[counts["key"].to_numpy() >> 9])).select(
-            (pl.col("key") // 512).alias("fs"),
-            (pl.col("key") // 2 % 256).alias("ttl"),
-            (pl.col("key") % 2).alias("df"),
-            "packets",
-        )
-        df = split.group_by("fs").agg((pl.col("packets") * pl.col("df")).sum() * 2 > pl.col("packets").sum())
-        return (
-            split.group_by("fs", "ttl")
-            .agg(pl.col("packets").sum())
-            .sort(["fs", "packets", "ttl"], descending=[False, True, False])
-            .group_by("fs", maintain_order=True)
-            .agg(
-                pl.col("ttl").first(),
-                pl.col("packets").first().alias("ttl_packets"),
-                pl.len().cast(pl.Int64).alias("ttl_kinds"),
-            )
-            .join(df.rename({"packets": "df"}), on="fs", how="left")
-            .sort("fs")
-        )
+        """TtlHabits.of both senders of the given flows, from all their packets that are no resets."""
+        return self.habits.of(both_sides(flows))
 
     def _number_habits(self, fs: IntArray, column: dict[str, npt.NDArray[Any]]) -> IntArray:
         """Learn how each sender numbers its IPv4 packets, from everything but its resets.

@@ -196,15 +196,18 @@ class SequenceTracker:
         """Move the window of the last packets of each sender on by the packets of this batch."""
         side = fs[starts]
         count = np.diff(np.append(starts, len(fs)))
+        # The window is the end of (old window + new packets): the position of each of its places in that sequence.
+        position = count[:, None] + np.arange(_TAIL)
+        short = count < _TAIL  # these keep something of their old window
+        newer = np.maximum((starts - _TAIL)[:, None] + position, 0)
+        old = np.minimum(position[short], _TAIL - 1)
+        from_old = position[short] < _TAIL
         for table, values in ((self._tail_end, end), (self._tail_time, time)):
-            old = table[side]
-            for place in range(_TAIL):
-                # the window is the end of (old window + new packets); position of this place in that sequence:
-                position = count + place
-                from_old = position < _TAIL
-                newer = values[np.maximum(starts + position - _TAIL, 0).clip(max=len(values) - 1)]
-                kept = old[np.arange(len(side)), np.minimum(position, _TAIL - 1)]
-                table[side, place] = np.where(from_old, kept, newer)
+            window = values[newer]
+            window[short] = np.where(
+                from_old, np.take_along_axis(table[side[short]], old, axis=1), window[short]
+            )
+            table[side] = window
 
     def _acks(self, rows: IntArray, fs: IntArray, ack: IntArray, new_ack: BoolArray) -> None:
         table = self.sides

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 import polars as pl
@@ -20,7 +20,8 @@ MIN_BYTES: Final = 100_000
 _COMPACT_ROWS: Final = 400_000
 
 _SUMS: Final = ("carried", "repeated", "losses")
-_SCHEMA: Final = {"fs": pl.Int64, "bin": pl.Int64, **dict.fromkeys(_SUMS, pl.Int64)}
+_Bins: TypeAlias = tuple[IntArray, IntArray, IntArray, IntArray, IntArray]
+"""Columns fs, bin, and _SUMS."""
 
 
 class ThroughputCollector:
@@ -48,7 +49,7 @@ class ThroughputCollector:
                 },
             }
         )
-        self._bins: list[pl.DataFrame] = []
+        self._bins: list[_Bins] = []
         self._rows = 0
 
     def add(self, batch: FlowBatch, engine: FlowEngine) -> None:
@@ -95,36 +96,47 @@ class ThroughputCollector:
         same = (fs[1:] == fs[:-1]) & (place[1:] == place[:-1])
         runs = np.flatnonzero(np.concatenate([[True], ~same]))
         self._bins.append(
-            pl.DataFrame(
-                {
-                    "fs": fs[runs],
-                    "bin": place[runs],
-                    "carried": np.add.reduceat(payload, runs),
-                    "repeated": np.add.reduceat(sums["repeated"], runs),
-                    "losses": np.add.reduceat(lost, runs, dtype=np.int64),
-                }
+            (
+                fs[runs],
+                place[runs],
+                np.add.reduceat(payload, runs),
+                np.add.reduceat(sums["repeated"], runs),
+                np.add.reduceat(lost, runs, dtype=np.int64),
             )
         )
-        self._rows += self._bins[-1].height
+        self._rows += len(runs)
         if self._rows > _COMPACT_ROWS:
-            self._bins = [self._merged()]
+            self._bins = [_summed(self._bins, np.empty(0, dtype=np.int64), among=False)]
             self._rows = 0
-
-    def _merged(self) -> pl.DataFrame:
-        frames = self._bins or [pl.DataFrame(schema=_SCHEMA)]
-        return pl.concat(frames).group_by("fs", "bin").agg(pl.col(*_SUMS).sum())
 
     def clear(self, flows: IntArray) -> None:
         """Forget finished flows, whose numbers are used again."""
         sides = both_sides(flows)
         self.sides.clear(sides)
-        merged = self._merged()
-        self._bins = [merged.filter(pl.Series(~np.isin(merged["fs"].to_numpy(), sides)))]
+        self._bins = [_summed(self._bins, sides, among=False)]
         self._rows = 0
 
     def bins(self, wanted: pl.Series) -> pl.DataFrame:
         """Bins of the sides in ``wanted`` (fs numbers): fs, bin (BIN_NS wide), carried, repeated, losses."""
-        return self._merged().filter(pl.col("fs").is_in(wanted.implode())).sort("fs", "bin")
+        return pl.DataFrame(
+            dict(zip(("fs", "bin", *_SUMS), _summed(self._bins, wanted.to_numpy(), among=True), strict=True))
+        )
+
+
+def _summed(bins: list[_Bins], sides: IntArray, *, among: bool) -> _Bins:
+    """Every bin once, in order of (fs, bin): those of these sides, or of all others."""
+    nothing = np.empty(0, dtype=np.int64)
+    columns = [np.concatenate([nothing, *parts]) for parts in zip(*bins, strict=True)] or [nothing] * 5
+    marks = np.full(max(int(columns[0].max(initial=0)), int(sides.max(initial=0))) + 1, not among)
+    marks[sides] = among
+    rows = np.flatnonzero(marks[columns[0]])
+    rows = rows[np.lexsort((columns[1][rows], columns[0][rows]))]
+    fs, place = columns[0][rows], columns[1][rows]
+    if not len(rows):
+        return fs, place, fs, fs, fs
+    starts = np.flatnonzero(np.concatenate([[True], (fs[1:] != fs[:-1]) | (place[1:] != place[:-1])]))
+    carried, repeated, losses = (np.add.reduceat(values[rows], starts) for values in columns[2:])
+    return fs[starts], place[starts], carried, repeated, losses
 
 
 def _running(carried: IntArray, values: IntArray, starts: IntArray) -> IntArray:
