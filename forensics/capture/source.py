@@ -58,6 +58,8 @@ class StoredBytes:
         self.name = printable(os.fspath(path))
         self._stream_hash = hashlib.sha256()
         self._digest: FileDigest | None = None
+        self._end: int | None = None
+        """Where reading met the end: what a program adds to the file later is not analysed, and not hashed."""
         self._own = self.name != "-"
         if not self._own:
             if sys.stdin is None:  # a process may be started without one
@@ -80,7 +82,7 @@ class StoredBytes:
     def start_hash(self) -> None:
         """Begin to hash a regular file aside; without this ``finish`` does it all, after the reading."""
         if self.size is not None and self._digest is None:
-            self._digest = FileDigest(self._file.fileno())
+            self._digest = FileDigest(self._file.fileno(), self.size)
 
     def read_into(self, target: memoryview) -> int:
         """See ByteSource; a read error counts as the end and is noted in ``damage``."""
@@ -88,13 +90,15 @@ class StoredBytes:
         while filled < len(target):
             count = self._fill(target[filled:])
             if count == 0:
+                if not self.damage:
+                    self._end = self.position + filled
                 break
             filled += count
         self.position += filled
         if self.size is None:
             self._stream_hash.update(target[:filled])
         elif self._digest is not None:
-            self._digest.wait_near(self.position)
+            self._digest.follow(self.position)
         return filled
 
     def finish(self, *, drain: bool = True) -> str:
@@ -106,7 +110,7 @@ class StoredBytes:
         if self.size is not None:
             self.start_hash()
         if self._digest is not None:
-            return self._digest.result()
+            return self._digest.result(self._end)
         self.unread = not (drain and self._drain())
         return self._stream_hash.hexdigest()
 

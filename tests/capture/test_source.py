@@ -161,3 +161,18 @@ def test_a_pipe_that_ends_early_is_as_a_file_that_does(tmp_path, cut):
             said.append(str(error).removeprefix(f"{name}: "))
     assert said[0] == said[1]
     assert bool(said[0][1]) == (cut != 24)
+
+
+def test_a_file_that_grows_is_hashed_as_far_as_it_was_read(tmp_path):
+    path = tmp_path / "growing"
+    path.write_bytes(b"as it was")
+    stored = source.StoredBytes(path)
+    stored.start_hash()
+    with path.open("ab") as writer:
+        writer.write(b" while reading")
+    target = bytearray(100)
+    assert stored.read_into(memoryview(target)) == len(b"as it was while reading")
+    with path.open("ab") as writer:
+        writer.write(b" and later")
+    assert stored.finish() == hashlib.sha256(b"as it was while reading").hexdigest()
+    stored.close()
