@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import polars as pl
 
+from forensics.decode.pcapdroid import VPN_ADDRESSES
 from forensics.observations.dictionary import DNS
 from forensics.observations.dns_names import bogon_kind, is_local_address, is_public_name, registrable
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
     from forensics.decode.addresses import AddressBook
 
+RETRY_NS: Final = 30_000_000_000
+"""So soon after a truncated answer the same query over TCP is a consequence of it."""
 _ENOUGH: Final = 3
 """Other queries a resolver's usual delay is learnt from, at least."""
 
@@ -32,7 +36,9 @@ TRANSACTION: Final = pl.Schema(
     }
 )
 """Columns of a transaction by itself; client and resolver are address ids."""
-_COMPARED: Final = ("qname", "resolver", "queries", "responses", "first_delay_ms", "answers")
+_COMPARED: Final = (
+    "transport", "service", "qname", "resolver", "queries", "responses", "first_delay_ms", "answers",
+)  # fmt: skip
 """Columns that rows are compared by."""
 
 
@@ -60,7 +66,15 @@ def add_cross_row_columns(single: pl.DataFrame, book: AddressBook) -> pl.DataFra
         texts = pl.Series([book.text(number) for number in numbers.to_list()], dtype=pl.String)
         single = single.with_columns(pl.col(side).replace_strict(numbers, texts, return_dtype=pl.String))
     compared: Columns = {name: single[name].to_list() for name in _COMPARED}
+    # what neighbours answer says nothing of names in the DNS
+    compared["name"] = [
+        name if service == "dns" else None
+        for name, service in zip(compared["qname"], compared["service"], strict=True)
+    ]
     out: Columns = {}
+    genuine = ~(single["client"].is_in(list(VPN_ADDRESSES)) | single["resolver"].is_in(list(VPN_ADDRESSES)))
+    out["genuine_headers"] = genuine.to_list()
+    _retries(single, out)
     _usual_delay(compared, out)
     _bogons(compared, out)
     _shared_answers(compared, out)
@@ -98,21 +112,19 @@ def _list_series(name: str, values: Sequence[list[Any]], inner: Any) -> pl.Serie
 
 def _usual_delay(known: Columns, out: Columns) -> None:
     """``resolver_rtt_ms`` and ``early_ratio``: each row against the other queries of its resolver."""
-    delays: defaultdict[str, list[tuple[float, int]]] = defaultdict(list)
-    facts = zip(known["resolver"], known["queries"], known["responses"], known["first_delay_ms"], strict=True)
+    delays: defaultdict[tuple[str, str], list[tuple[float, int]]] = defaultdict(list)
+    asked = list(zip(known["resolver"], known["transport"], strict=True))
+    facts = zip(asked, known["queries"], known["responses"], known["first_delay_ms"], strict=True)
     for number, (resolver, queries, responses, delay) in enumerate(facts):
         if queries == 1 and responses == 1 and delay is not None:
             delays[resolver].append((delay, number))
     place: dict[int, int] = {}
-    ordered: defaultdict[str, list[float]] = defaultdict(list)
+    ordered: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
     for resolver, seen in delays.items():
         seen.sort()
         ordered[resolver] = [delay for delay, _ in seen]
         place.update({number: at for at, (_, number) in enumerate(seen)})
-    usual = [
-        _median_without(ordered[resolver], place.get(number))
-        for number, resolver in enumerate(known["resolver"])
-    ]
+    usual = [_median_without(ordered[resolver], place.get(number)) for number, resolver in enumerate(asked)]
     out["resolver_rtt_ms"] = usual
     out["early_ratio"] = [
         delay / rtt if delay is not None and rtt else None
@@ -139,19 +151,19 @@ def _bogons(known: Columns, out: Columns) -> None:
         for address in answers:
             if address not in kinds:
                 kinds[address] = bogon_kind(address)
-    public = {name: is_public_name(name) for name in set(known["qname"])}
+    public = {name: name is not None and is_public_name(name) for name in set(known["name"])}
     bogons = [[address for address in answers if kinds[address]] for answers in known["answers"]]
     bad: defaultdict[str, set[str]] = defaultdict(set)
     answered: defaultdict[str, set[str]] = defaultdict(set)
     for name, resolver, answers, found in zip(
-        known["qname"], known["resolver"], known["answers"], bogons, strict=True
+        known["name"], known["resolver"], known["answers"], bogons, strict=True
     ):
         if public[name] and answers:
             answered[resolver].add(name)
             if found:
                 bad[resolver].add(name)
     local = {resolver: is_local_address(resolver) for resolver in set(known["resolver"])}
-    out["public_name"] = [public[name] for name in known["qname"]]
+    out["public_name"] = [public[name] for name in known["name"]]
     out["bogon_answers"] = bogons
     out["bogon_kind"] = [kinds[found[0]] if found else None for found in bogons]
     out["resolver_private"] = [local[resolver] for resolver in known["resolver"]]
@@ -164,10 +176,38 @@ def _bogons(known: Columns, out: Columns) -> None:
 def _shared_answers(known: Columns, out: Columns) -> None:
     """``answer_names``: how many unrelated names share an address."""
     domains: defaultdict[str, set[str]] = defaultdict(set)
-    for name, answers in zip(known["qname"], known["answers"], strict=True):
-        domain = registrable(name)
-        for address in answers:
-            domains[address].add(domain)
+    for name, answers in zip(known["name"], known["answers"], strict=True):
+        if name is not None and answers:
+            domain = registrable(name)
+            for address in answers:
+                domains[address].add(domain)
     out["answer_names"] = [
-        max((len(domains[address]) for address in answers), default=None) for answers in known["answers"]
+        max((len(domains[address]) for address in answers), default=None) if name is not None else None
+        for name, answers in zip(known["name"], known["answers"], strict=True)
     ]
+
+
+def _retries(single: pl.DataFrame, out: Columns) -> None:
+    """``tcp_retry`` and ``tcp_retry_frame``: whether a client that got a truncated answer asks again over TCP."""
+    same = ("client", "resolver", "qname", "qtype")
+    rows = len(single)
+    out["tcp_retry"], out["tcp_retry_frame"] = [None] * rows, [None] * rows
+    cut = single.select("truncated", "transport").select(
+        (pl.col("truncated") & (pl.col("transport") == "udp")).fill_null(value=False)
+    )
+    places = np.flatnonzero(cut.to_series().to_numpy())
+    if not len(places):
+        return
+    over_tcp = single.filter(pl.col("transport") == "tcp", pl.col("query_seen"))
+    asked: defaultdict[tuple[str, ...], list[tuple[int, int]]] = defaultdict(list)
+    for *key, time, frames in over_tcp.select(*same, "query_time", "query_frames").iter_rows():
+        asked[tuple(key)].append((time, frames[0]))
+    for times in asked.values():
+        times.sort()
+    for place in places.tolist():
+        *key, time = single.select(*same, "query_time").row(place)
+        times = asked.get(tuple(key), [])
+        at = bisect_left(times, (time, 0))
+        found = at < len(times) and times[at][0] - time <= RETRY_NS
+        out["tcp_retry"][place] = found
+        out["tcp_retry_frame"][place] = times[at][1] if found else None

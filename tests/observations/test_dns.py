@@ -121,11 +121,16 @@ def test_a_plain_look_up():
     assert found.schema == DNS.schema()
     (row,) = found.to_dicts()
     expected = {
-        "dns": 0, "stream": 1234, "client": CLIENT, "client_port": 1234, "resolver": RESOLVER, "resolver_port": 53,
-        "txid": 7, "qname": "www.example.com", "qtype": "A", "query_seen": True, "query_frames": [1],
+        "dns": 0, "stream": 1234, "transport": "udp", "service": "dns", "client": CLIENT,
+        "client_port": 1234, "resolver": RESOLVER, "resolver_port": 53,
+        "txid": 7, "qname": "www.example.com", "qtype": "A", "questions": 1, "query_seen": True, "query_frames": [1],
+        "query_flags": 0x0100, "edns_udp_size": None, "edns_do": None, "edns_client_subnet": None,
         "query_time": 1 * SECOND, "queries": 1, "responses": 1, "response_frames": [2],
         "response_delays_ms": [20.0], "response_ttls": [57], "response_ipids": [99], "response_df": [True],
         "response_flags": [0x8180], "response_rcodes": [0], "response_answers": ["93.184.216.33 93.184.216.34"],
+        "response_lengths": [65], "response_trailing": [0], "response_min_ttls": [60], "answers_astray": [],
+        "other_answers": [], "svcb": [], "svcb_hints": [], "svcb_alpn": [], "svcb_ech": None, "extended_errors": [],
+        "truncated": False, "tcp_retry": None, "tcp_retry_frame": None, "genuine_headers": True,
         "answers": ["93.184.216.33", "93.184.216.34"], "cnames": [], "malformed_responses": 0,
         "distinct_answers": 1, "identical_copies": False, "answers_differ": False, "wire_facts_differ": False,
         "first_delay_ms": 20.0, "resolver_rtt_ms": None, "early_ratio": None, "public_name": True,

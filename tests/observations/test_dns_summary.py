@@ -15,7 +15,8 @@ RESOLVER, OTHER, CLIENT = 0x08080808, 0xC0A80101, 0x0A000002
 
 def summary(rows, book=None):
     """Each row is a dictionary; what it leaves out is a look-up that one response answered."""
-    usual = {"client": CLIENT, "resolver": RESOLVER, "qname": "example.com", "queries": 1, "responses": 1,
+    usual = {"transport": "udp", "service": "dns", "client": CLIENT,
+             "resolver": RESOLVER, "qname": "example.com", "queries": 1, "responses": 1,
              "first_delay_ms": 20.0, "answers": []}  # fmt: skip
     full = [{**usual, **row} for row in rows]
     empty = {name: [] if isinstance(dtype, pl.List) else None for name, dtype in TRANSACTION.items()}
