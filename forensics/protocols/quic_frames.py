@@ -19,8 +19,8 @@ _PAD: Final = re.compile(rb"\0*")
 MAX_FRAMES: Final = 512
 """Most frames other than padding in one packet. Clients that scatter their hello on purpose send some 50."""
 
-MAX_CRYPTO: Final = 1 << 16
-"""How far into a CRYPTO stream bytes are kept."""
+MAX_CRYPTO: Final = 20 * 1024
+"""How far into a CRYPTO stream bytes are kept: more than the largest hello seen in the wild."""
 MAX_GAPS: Final = 128
 
 # https://www.rfc-editor.org/rfc/rfc9000#section-20.1

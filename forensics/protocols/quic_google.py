@@ -1,4 +1,4 @@
-"""Google's QUIC before the IETF's: Q035 to Q046, whose hellos are in clear, and the messages that Q050 encrypts.
+"""Google's QUIC before the IETF's: Q025 to Q046, whose hellos are in clear, and the messages that Q050 encrypts.
 
 Described in "QUIC: Design Document and Specification Rationale", "QUIC Crypto" and "QUIC Wire Layout Specification"
 (Google, 2013 to 2018) and by the public header that Wireshark calls GQUIC.
@@ -29,6 +29,8 @@ _HASH: Final = 12
 
 _BIG_ENDIAN_SINCE: Final = 0x51303339
 """Q039."""
+_NO_PRIVATE_FLAGS_SINCE: Final = 0x51303334
+"""Q034."""
 _LONG_SINCE: Final = 0x51303434
 """Q044: a long header as in the IETF's drafts of that time."""
 Q046: Final = 0x51303436
@@ -97,6 +99,13 @@ def looks_like_google(head: npt.NDArray[np.uint8], length: npt.NDArray[np.int64]
     return found
 
 
+def looks_like_google_reply(head: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Datagrams that may be Public Reset or Version Negotiation, in a conversation with public headers."""
+    first = head[:, 0]
+    found: npt.NDArray[np.bool_] = (first & (0xC0 | _CID)) == _CID
+    return found & ((first & (_VERSION | _RESET)) != 0)
+
+
 def parse_google_packet(data: bytes) -> GooglePacket:
     """A packet with a public header. Nothing but its place in a conversation tells a server's from other bytes."""
     if not data:
@@ -121,7 +130,8 @@ def parse_google_packet(data: bytes) -> GooglePacket:
     elif flags & _NONCE:
         _, at = _take(data, at, _NONCE_BYTES)
     _, at = _take(data, at, _NUMBER_BYTES[flags >> 4 & 3])
-    return GooglePacket("version" if version else "data", version, cid, versions, at + _HASH)
+    private = 1 if 0 < version < _NO_PRIVATE_FLAGS_SINCE else 0
+    return GooglePacket("version" if version else "data", version, cid, versions, at + _HASH + private)
 
 
 def parse_google_long(data: bytes) -> GooglePacket:

@@ -67,6 +67,12 @@ def test_before_q039_numbers_are_little_endian():
     assert parse_google_frames(datagram, packet.frames_at, packet.version) == ((0, CHLO),)
 
 
+def test_before_q034_a_byte_of_private_flags_comes_first():
+    datagram = public(b"Q025", b"\x01" + stream_frame(CHLO, order="little"), flags=0x0D)
+    packet = parse_google_packet(datagram)
+    assert parse_google_frames(datagram, packet.frames_at, packet.version) == ((0, CHLO),)
+
+
 def test_hello_of_q046():
     # long header with a packet number of four bytes, an id of eight bytes to the server and none back
     datagram = b"\xc3Q046\x50" + CID + b"\0\0\0\x01" + HASH + stream_frame(CHLO) + bytes(100)
