@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
 from forensics.apps import AppCatalogue
 from forensics.apps.annotate import FLOW_FILLED, FLOW_NEEDED
 from forensics.capture import BATCH_BYTES, BATCH_PACKETS, capture_name
@@ -92,16 +94,23 @@ def analyze_packets(
     signatures = SignatureSet.load()
     collectors = Collectors(stream.decoder.book, stream.decoder.tunnels, asked=asked | signatures.asked())
     catalogue = AppCatalogue.load()
-    for decoded in stream:
-        collectors.add(decoded)
-        if progress:
-            progress(stream.position, stream.size)
+    _collect(stream, collectors, progress)
     tables = {
         table: fact_table(table, rows, chunk_rows=chunk_rows) for table, rows in collectors.finish().items()
     }
     add_phone_notes(stream.notes, stream.decoder.phone)
     # What follows needs no more of the file, but its hash may still be on the way.
     return _judged(name, stream, collectors, tables, (signatures, catalogue))
+
+
+def _collect(
+    stream: PacketStream, collectors: Collectors, progress: Callable[[int, int | None], None] | None
+) -> None:
+    """Draw all packets. Nothing of the last batch outlives this: what follows needs the memory."""
+    for decoded in stream:
+        collectors.add(decoded)
+        if progress:
+            progress(stream.position, stream.size)
 
 
 def _judged(
@@ -142,6 +151,9 @@ def _judged(
 def _compared(tables: dict[str, FactTable], catalogue: AppCatalogue, last_time: int) -> dict[str, FactTable]:
     """The tables with names, apps and what other flows tell: for that, a few columns of all flows are enough."""
     flow, dns = tables["flow"], catalogue.annotate_dns(tables["dns"].frame())
-    flow = flow.fill(catalogue.annotate_flows(flow.columns(FLOW_NEEDED), dns).select(FLOW_FILLED))
+    annotated = catalogue.flow_annotator(dns)
+    # Some flows at a time: names and first bytes of all would take more memory than everything else.
+    parts = [annotated(chunk).select(FLOW_FILLED) for chunk in flow.chunks(columns=FLOW_NEEDED)]
+    flow = flow.fill(pl.concat(parts, rechunk=True))
     filled, dns = context.add_context(flow.columns(context.FLOW_NEEDED), dns, last_time)
     return {**tables, "flow": flow.fill(filled.select(context.FLOW_FILLED)), "dns": tables["dns"].fill(dns)}

@@ -129,7 +129,15 @@ class AppCatalogue:
         The app comes from the SNI; without one from the DNS name; without a catalogued name from the first
         bytes; without any name at all from address and port.
         """
-        flows = _with_dns_name(flows, dns).with_columns(
+        return self.flow_annotator(dns)(flows)
+
+    def flow_annotator(self, dns: pl.DataFrame) -> Callable[[pl.DataFrame], pl.DataFrame]:
+        """What annotate_flows does, for some of the flows at a time."""
+        answers = _answers(dns)
+        return lambda flows: self._annotated(flows, answers)
+
+    def _annotated(self, flows: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
+        flows = _with_dns_name(flows, answers).with_columns(
             server_name=pl.coalesce("sni", "dns_name"),
             name_basis=pl.when(pl.col("sni").is_not_null())
             .then(pl.lit("sni"))
@@ -261,9 +269,9 @@ def _claim(before: tuple[str, str] | None, name: str, file: str) -> None:
         )
 
 
-def _with_dns_name(flows: pl.DataFrame, dns: pl.DataFrame) -> pl.DataFrame:
-    """Fill dns_name and dns_frame: the client's latest answer before the flow that holds its server."""
-    answers = (
+def _answers(dns: pl.DataFrame) -> pl.DataFrame:
+    """One row an address of an answer: client, qname, frame and server."""
+    return (
         dns.select("client", "qname", pl.col("response_frames").alias("frame"), "response_answers")
         .filter(
             pl.col("frame").list.len() > 0,
@@ -273,7 +281,12 @@ def _with_dns_name(flows: pl.DataFrame, dns: pl.DataFrame) -> pl.DataFrame:
         .with_columns(server=pl.col("response_answers").str.split(" "))
         .explode("server")
         .filter(pl.col("server").is_not_null(), pl.col("frame").is_not_null(), pl.col("qname").is_not_null())
+        .select("client", "server", "frame", "qname")
     )
+
+
+def _with_dns_name(flows: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
+    """Fill dns_name and dns_frame: the client's latest answer before the flow that holds its server."""
     pairs = flows.select("client", "server").unique(maintain_order=True).with_row_index("pair")
     answers = answers.join(pairs, on=["client", "server"], how="inner").sort("pair", "frame", "qname")
     pair = flows.select("client", "server").join(

@@ -134,6 +134,7 @@ class PacketsAside:
                 self.notes.__dict__.update(message["notes"].__dict__)
                 self.decoder.take_over(message["decoder"])
                 self._whole = True
+                self._shared.clear()  # what comes now needs the memory for other things
                 return
             self.notes.packets = message["packets"]
             self.decoder.extend(message["books"])

@@ -108,7 +108,7 @@ class Collectors:
         before = np.concatenate([[self._clock], clock[:-1]])
         self.backward_times += int(np.count_nonzero(time < before))
         self._clock = int(clock[-1])
-        self._times.append(time)
+        self._times.append(time.copy())  # the memory of a batch is used again
         self.facts.add(packets, clock, before)
         batch = self.engine.add(packets)
         self.tls.add(batch, data)

@@ -126,13 +126,16 @@ class TableStore:
         whole = pl.concat(list(self._stored(stored)), rechunk=True)
         return self._final(whole, 0, rank).with_columns(replaced).select(names)
 
-    def chunks(self, rows: int = 65_536) -> Iterator[pl.DataFrame]:
-        """All columns, ``rows`` rows at a time in the final order; a table without rows is one empty frame."""
+    def chunks(self, rows: int = 65_536, names: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
+        """All columns, or these, ``rows`` rows at a time in the final order; without rows it is one empty frame."""
         rank = self.rank
+        names = self.schema.names() if names is None else names
         if not self._blocks:
+            held = self._held.select(names)
             for begin in range(0, max(self.height, 1), rows):
-                yield self._put(self._held.slice(begin, rows), begin)
+                yield self._put(held.slice(begin, rows), begin)
             return
+        stored = [name for name in names if name != self._number] or [self.schema.names()[0]]
         spans = [rank[block.first : block.first + block.rows] for block in self._blocks]
         reach = [(int(span.min()), int(span.max())) for span in spans]
         for begin in range(0, self.height, rows):
@@ -142,12 +145,17 @@ class TableStore:
                     continue
                 mine = np.flatnonzero((span >= begin) & (span < begin + rows))
                 if len(mine):
-                    parts.append(self._read(block, None)[mine])
+                    parts.append(self._read(block, stored)[mine])
                     places.append(span[mine])
-            yield self._put(self._final(pl.concat(parts, rechunk=True), begin, np.concatenate(places)), begin)
+            chunk = self._final(pl.concat(parts, rechunk=True), begin, np.concatenate(places))
+            yield self._put(chunk, begin).select(names)
 
     def _put(self, chunk: pl.DataFrame, begin: int) -> pl.DataFrame:
-        return chunk.with_columns(values.slice(begin, chunk.height) for values in self._replaced.values())
+        return chunk.with_columns(
+            values.slice(begin, chunk.height)
+            for name, values in self._replaced.items()
+            if name in chunk.columns
+        )
 
     def close(self) -> None:
         """Give back memory and disk; the table cannot be read any more."""

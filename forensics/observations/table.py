@@ -48,12 +48,21 @@ class FactTable:
             frame = kept.columns(stored) if isinstance(kept, TableStore) else kept.select(stored)
         return pl.DataFrame([self.filled[name] if name in self.filled else frame[name] for name in names])
 
-    def chunks(self, rows: int | None = None) -> Iterator[pl.DataFrame]:
-        """All columns of the dictionary, ``rows`` rows at a time; a table without rows is one empty frame."""
+    def chunks(self, rows: int | None = None, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
+        """All columns of the dictionary, or these, ``rows`` rows at a time; without rows it is one empty frame."""
         rows = rows or self.chunk_rows
+        names = self.table.schema().names() if columns is None else columns
+        # Something must be read to know how many rows there are.
+        stored = [name for name in names if name not in self.filled] or self.table.schema().names()[:1]
         begin = 0
-        for chunk in self.kept.chunks(rows) if isinstance(self.kept, TableStore) else self._slices(rows):
-            yield chunk.with_columns(values.slice(begin, chunk.height) for values in self.filled.values())
+        kept = self.kept
+        for chunk in (
+            kept.chunks(rows, stored) if isinstance(kept, TableStore) else self._slices(rows, stored)
+        ):
+            filled = {name: self.filled[name] for name in names if name in self.filled}
+            yield chunk.with_columns(
+                values.slice(begin, chunk.height).alias(name) for name, values in filled.items()
+            ).select(names)
             begin += chunk.height
 
     def frame(self) -> pl.DataFrame:
@@ -64,9 +73,9 @@ class FactTable:
         """The same rows with these columns (all rows of them, in the order of the table) in place of their own."""
         return replace(self, filled={**self.filled, **columns.to_dict(as_series=True)})
 
-    def _slices(self, rows: int) -> Iterator[pl.DataFrame]:
-        frame = self.kept
-        assert isinstance(frame, pl.DataFrame)  # noqa: S101 - for the type checker: chunks() looked
+    def _slices(self, rows: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+        assert isinstance(self.kept, pl.DataFrame)  # noqa: S101 - for the type checker: chunks() looked
+        frame = self.kept.select(columns)
         for begin in range(0, max(frame.height, 1), rows):
             yield frame.slice(begin, rows)
 

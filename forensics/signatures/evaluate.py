@@ -110,7 +110,8 @@ class _Tally:
 def _judge(rules: Sequence[Rule], table: FactTable) -> list[_Tally]:
     tallies = [_Tally(rule) for rule in rules]
     first = 0
-    for chunk in table.chunks() if rules else ():
+    read = dict.fromkeys(name for rule in rules for name in judged_columns(rule))
+    for chunk in table.chunks(columns=list(read)) if rules else ():
         for tally, codes in zip(tallies, outcome_codes(rules, chunk), strict=True):
             tally.add(codes, chunk, first)
         first += chunk.height
