@@ -266,10 +266,13 @@ class QuicCollector:
     def flow_columns(self, sides: Sides) -> Mapping[str, Any]:
         """What the dictionary calls FLOW_QUIC, and ``quic_sni``, ``quic_alpn`` and perhaps ``quic_ja4``.
 
-        These three are null where no hello was read, so that the flow table can put those of TLS beside them.
+        These three are null where no hello was read, so that the flow table can put those of TLS beside them. No
+        column at all where nothing is QUIC.
         """
         size = len(sides)
         rows = self._rows(sides)
+        if not rows:
+            return {}
         told = [_teller(self.conversations[flow].connections) for _, flow in rows]
         described = self._describe(sides, rows, told)
         columns: dict[str, Any] = {}
@@ -309,6 +312,8 @@ class QuicCollector:
 
     def _rows(self, sides: Sides) -> list[tuple[int, int]]:
         """Rows of ``sides`` with a connection, and the flows they are."""
+        if not self.conversations:
+            return []
         return [
             (row, flow)
             for row, flow in enumerate(sides.flow.tolist())
@@ -347,9 +352,7 @@ def _teller(connections: list[Connection]) -> Connection:
 def _spread(
     size: int, rows: IntArray, values: list[Any], dtype: pl.DataType | type[pl.DataType]
 ) -> pl.Series:
-    """A column of ``size`` rows with ``values`` at ``rows`` and null elsewhere."""
-    if not len(rows):
-        return pl.Series([None] * size, dtype=dtype)
+    """A column of ``size`` rows with ``values`` at ``rows``, at least one, and null elsewhere."""
     place = np.full(size, -1, dtype=np.int64)
     place[rows] = np.arange(len(rows))
     return pl.Series(values, dtype=dtype).gather(where_known(place, place >= 0))

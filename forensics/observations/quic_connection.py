@@ -26,6 +26,8 @@ REPEAT_AFTER: Final = 200_000_000
 """ns (and twice what the first answer took). A handshake packet that comes so long after the other side's is no part
 of the flight that was under way then."""
 
+_MOST_PIECES: Final = 1024
+"""Pieces of handshake messages that are taken from one side. Those who scatter a hello on purpose send some 50."""
 _RECORD: Final = 1 << 14
 _SERVER_HELLO: Final = 2
 
@@ -75,6 +77,8 @@ class Way:
     repeats: int = 0
     """Datagrams that begin with an Initial or Handshake packet, sent long after the other side moved on."""
     stream: CryptoStream | None = None
+    pieces: int = 0
+    """How many it has taken, or left out."""
 
     def note_initial(self, seen: Seen, packet: Packet | None) -> None:
         """An Initial packet; without one, a packet of Google's that stands for it."""
@@ -196,7 +200,9 @@ class Connection:
             if of_client and self.hello_bytes:
                 way.stream.forget_bytes()  # it is the same hello once more, after a Retry
         fresh = False
-        for offset, piece in pieces:
+        room = max(_MOST_PIECES - way.pieces, 0)
+        way.pieces += len(pieces)
+        for offset, piece in pieces[:room]:
             if way.stream.add(offset, piece):
                 fresh = True
                 if of_client and not self.hello_bytes:

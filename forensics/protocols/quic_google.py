@@ -103,7 +103,8 @@ def looks_like_google_reply(head: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_
     """Datagrams that may be Public Reset or Version Negotiation, in a conversation with public headers."""
     first = head[:, 0]
     found: npt.NDArray[np.bool_] = (first & (0xC0 | _CID)) == _CID
-    return found & ((first & (_VERSION | _RESET)) != 0)
+    found &= (first & (_VERSION | _RESET)) != 0
+    return found
 
 
 def parse_google_packet(data: bytes) -> GooglePacket:

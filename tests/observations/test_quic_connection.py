@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from forensics.observations.quic_connection import MOST_FRAMES, TRY_AFTER, Connection, Seen, Way
 from forensics.protocols.quic import V1, Packet
-from forensics.protocols.quic_frames import Close
+from forensics.protocols.quic_frames import Close, CryptoStream
 from tests.protocols.quic_seal import crypto
 from tests.protocols.quic_vectors import CLIENT_FRAMES, DCID, SCID, SERVER_FRAMES
 
@@ -87,6 +87,17 @@ def test_a_server_hello_in_two_packets():
     assert one.server_hello_frame == -1
     one.read(seen(side=1, frame=3), packet(), crypto(50, body[50:]))
     assert (one.server_hello, one.cipher, one.server_hello_frame) == ("1.3", 0x1301, 3)
+
+
+def test_a_hello_ground_to_dust_costs_a_bounded_number_of_steps(monkeypatch):
+    added = []
+    real = CryptoStream.add
+    monkeypatch.setattr(CryptoStream, "add", lambda *args: added.append(1) or real(*args))
+    one = Connection(1, client=0)
+    for frame in range(64):
+        one.read(seen(frame=frame), packet(), b"".join(crypto(2 * at + frame, b"x") for at in range(200)))
+    assert len(added) == 1024
+    assert one.hello is None
 
 
 def test_names_of_errors():
