@@ -44,7 +44,7 @@ DNS: Final = Table(
         entry("response_rcodes", INTS, "", "RCODE of each response, with the bits that EDNS adds", "RFC 6891 6.1.3"),
         entry("response_lengths", INTS, "bytes", "length of each response's message on the wire"),
         entry("response_trailing", INTS, "bytes", "bytes after the last record of each response (0 when it is damaged)", "FA25"),
-        entry("response_min_ttls", INTS, "s", "smallest TTL of the answer records of each response; null without answers"),
+        entry("response_min_ttls", INTS, "", "smallest TTL (in seconds) of the answer records of each response; null without answers"),
         entry("response_answers", TEXTS, "", "addresses of each response (without any: address hints of HTTPS and SVCB; without these: final CNAME), sorted, joined by a space"),
         entry("answers", TEXTS, "", "all addresses answered by any response, sorted, each once"),
         entry("cnames", TEXTS, "", "all names in CNAME answers: those that lead on from qname in the order in which they do, then any others"),
