@@ -16,6 +16,7 @@ from pcaps.generate import (
     phone,
     policing,
     quality,
+    quic,
     resets,
 )
 from pcaps.generate.files import render
@@ -36,6 +37,7 @@ CASES: dict[str, Callable[[World], None]] = {
     **phone.CASES,
     **policing.CASES,
     **quality.CASES,
+    **quic.CASES,
     **resets.CASES,
 }
 
@@ -101,6 +103,10 @@ def _expectation(world: World, file: str) -> dict[str, Any]:
             {**_subject(flow), "uid": flow.uid, "app": world.phone_apps[flow.uid][1]}
             for flow in sorted(expect.phone, key=lambda one: (one.proto, one.stream))
         ]
+    for row in expect.notes.get("quic", []):
+        spoken = row.pop("flow")
+        row["stream"] = spoken.stream
+        row["initial_frames"], row["reply_frames"] = _frames(spoken.initials), _frames(spoken.replies)
     for row in expect.notes.get("hostile_sni", []):
         row["frame"], row["stream"] = row["frame"].frame, row.pop("flow").stream
     out.update(expect.notes)

@@ -104,7 +104,7 @@ def test_nothing_is_blocked_without_a_finding(case):
 @every_case
 def test_server_names(case):
     table = analysed(case).tables["flow"].frame()
-    rows = table.filter(table["sni"].is_not_null()).sort("tls_client_hello_frame")
+    rows = table.filter(table["sni"].is_not_null() & (table["proto"] == "tcp")).sort("tls_client_hello_frame")
     said = rows.select("tls_client_hello_frame", "stream", "sni").rows()
     hostile = {(row["frame"], row["stream"]) for row in case.expect.get("hostile_sni", [])}
     assert hostile <= {row[:2] for row in said}

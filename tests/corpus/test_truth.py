@@ -53,7 +53,7 @@ def test_packets(tshark, case):
 
 @every_case
 def test_server_names(tshark, case):
-    said = [(row.frame, int(row.tcp), row.sni) for row in told(tshark, case) if row.sni]
+    said = [(row.frame, int(row.tcp), row.sni) for row in told(tshark, case) if row.sni and row.tcp]
     hostile = [(row["frame"], row["stream"]) for row in case.expect.get("hostile_sni", [])]
     if hostile:
         assert [row[:2] for row in said] == hostile

@@ -21,11 +21,11 @@ from forensics.observations.collector import Asked
 from forensics.observations.dictionary import QUIC
 from forensics.observations.quic import MOST_LOOKED, QuicCollector
 from forensics.observations.table import fact_table
+from pcaps.generate.quic_samples import CLIENT_V1, DCID, SCID, SERVER_FRAMES, SERVER_V1
 from pcaps.generate.tls import client_hello
 from tests.conftest import SHARED_CAPTURES
 from tests.flows.made import CLIENT, MS, SERVER, START, Pkt, table
 from tests.protocols.quic_seal import crypto, initial, long_header, negotiation, retry
-from tests.protocols.quic_vectors import CLIENT_V1, DCID, SCID, SERVER_FRAMES, SERVER_V1
 from tests.protocols.test_quic_google import CHLO, public, stream_frame
 
 ALL = Asked(frozenset({"quic"}), frozenset({"ja4"}))

@@ -3,8 +3,8 @@ from __future__ import annotations
 from forensics.observations.quic_connection import MOST_FRAMES, TRY_AFTER, Connection, Seen, Way
 from forensics.protocols.quic import V1, Packet
 from forensics.protocols.quic_frames import Close, CryptoStream
+from pcaps.generate.quic_samples import CLIENT_FRAMES, DCID, SCID, SERVER_FRAMES
 from tests.protocols.quic_seal import crypto
-from tests.protocols.quic_vectors import CLIENT_FRAMES, DCID, SCID, SERVER_FRAMES
 
 HELLO = CLIENT_FRAMES[4:]
 

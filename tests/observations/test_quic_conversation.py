@@ -13,9 +13,9 @@ from forensics.observations.quic_conversation import (
 )
 from forensics.protocols.quic import V2, version_text
 from forensics.protocols.quic_keys import InitialKeys
+from pcaps.generate.quic_samples import CLIENT_V1, CLIENT_V2, DCID, RETRY_V1, SCID, SERVER_FRAMES, SERVER_V1
 from pcaps.generate.tls import client_hello
 from tests.protocols.quic_seal import crypto, initial, long_header, negotiation, retry
-from tests.protocols.quic_vectors import CLIENT_V1, CLIENT_V2, DCID, RETRY_V1, SCID, SERVER_FRAMES, SERVER_V1
 from tests.protocols.test_quic_google import CHLO, CID, message, public, stream_frame
 
 RNG = random.Random(7)  # noqa: S311 - reproducible bytes

@@ -8,8 +8,8 @@ from forensics.observations.dictionary.quic import FLOW_QUIC
 from forensics.observations.quic_connection import Seen
 from forensics.observations.quic_conversation import Conversation, KeyRing
 from forensics.observations.quic_rows import FLOW_NAMES, Counted, facts, fingerprint
+from pcaps.generate.quic_samples import CLIENT_V1, DCID, SCID, SERVER_V1
 from tests.protocols.quic_seal import initial
-from tests.protocols.quic_vectors import CLIENT_V1, DCID, SCID, SERVER_V1
 from tests.protocols.test_quic_google import CHLO, public, stream_frame
 
 NOTHING = Counted(0, 0, NEVER, -1, NEVER, 0, 0, NEVER, -1, 0, 0, NEVER, 0)

@@ -25,8 +25,7 @@ from forensics.protocols.quic import (
     read_varint,
     version_text,
 )
-from tests.protocols.quic_seal import initial, long_header, negotiation
-from tests.protocols.quic_vectors import (
+from pcaps.generate.quic_samples import (
     CLIENT_V1,
     CLIENT_V2,
     DCID,
@@ -37,6 +36,7 @@ from tests.protocols.quic_vectors import (
     SERVER_V1,
     SERVER_V2,
 )
+from tests.protocols.quic_seal import initial, long_header, negotiation
 
 SAMPLES = [CLIENT_V1, SERVER_V1, RETRY_V1, CLIENT_V2, SERVER_V2, RETRY_V2]
 

@@ -17,8 +17,8 @@ from forensics.protocols.quic_frames import (
     parse_frames,
 )
 from forensics.protocols.tls import parse_client_hello_message
+from pcaps.generate.quic_samples import CLIENT_FRAMES, SERVER_FRAMES
 from tests.protocols.quic_seal import crypto, varint
-from tests.protocols.quic_vectors import CLIENT_FRAMES, SERVER_FRAMES
 
 
 def test_frames_of_the_rfc():

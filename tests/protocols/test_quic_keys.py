@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from forensics.protocols.errors import ProtocolError
 from forensics.protocols.quic import V1, V2, parse_packet
 from forensics.protocols.quic_keys import InitialKeys, initial_salt, retry_is_genuine
-from tests.protocols.quic_seal import SALTS, initial
-from tests.protocols.quic_vectors import (
+from pcaps.generate.quic_samples import (
     CLIENT_FRAMES,
     CLIENT_V1,
     CLIENT_V2,
@@ -22,6 +21,7 @@ from tests.protocols.quic_vectors import (
     SERVER_V1,
     SERVER_V2,
 )
+from tests.protocols.quic_seal import SALTS, initial
 
 
 def test_keys_of_rfc_9001():
