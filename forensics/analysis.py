@@ -155,5 +155,5 @@ def _compared(tables: dict[str, FactTable], catalogue: AppCatalogue, last_time: 
     # Some flows at a time: names and first bytes of all would take more memory than everything else.
     parts = [annotated(chunk).select(FLOW_FILLED) for chunk in flow.chunks(columns=FLOW_NEEDED)]
     flow = flow.fill(pl.concat(parts, rechunk=True))
-    filled, dns = context.add_context(flow.columns(context.FLOW_NEEDED), dns, last_time)
-    return {**tables, "flow": flow.fill(filled.select(context.FLOW_FILLED)), "dns": tables["dns"].fill(dns)}
+    filled, dns = context.context_columns(flow, dns, last_time)
+    return {**tables, "flow": flow.fill(filled), "dns": tables["dns"].fill(dns)}

@@ -67,6 +67,9 @@ def _prepare() -> None:
     # There is no linear algebra here, but numpy's library for it starts threads that spin for a while: here, and in
     # the second process, which inherits this.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Polars gives memory back to the system a second after it was used. On its way through a large table it takes
+    # and leaves it every few hundredths.
+    os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:50,muzzy_decay_ms:0")
     import numpy as np
 
     # glibc takes an allocation of this size from the system, and when it is given back concludes that smaller ones

@@ -21,9 +21,11 @@ from forensics.observations.intervals import (
     count_overlaps,
     first_of_other_colour,
 )
+from forensics.observations.table import fact_table
 
 if TYPE_CHECKING:
     from forensics.observations.intervals import Ints
+    from forensics.observations.table import FactTable
 
 ANSWER_MARGIN_NS: Final = 10_000_000_000
 """Other servers' answers count from this long before the flow's first packet until as long after its last."""
@@ -36,14 +38,16 @@ _ORDINARY_V4: Final = frozenset(map(str, range(1, 224))) - {"10", "100", "127", 
 _ORDINARY_V6: Final = frozenset({"24", "26", "28", "2a", "2c"})
 """First bytes of what the five registries gave out, except 2001::/16."""
 
-FLOW_NEEDED: Final = (
-    "client", "server", "server_port", "server_name", "proto", "first_frame", "last_frame", "first_time", "last_time",
+_COMPARED: Final = ("client", "server", "server_name", "sni")
+"""Columns of the flow table by which flows are compared: those of all flows, one after the other."""
+_TELLING: Final = (
+    "server_port", "proto", "first_frame", "last_frame", "first_time", "last_time",
     "start_seen", "syn_ack_frame", "syn_span_ms", "syn_rtt_ms", "packets_to_client", "bytes_to_client",
     "first_data_to_client_frame", "rst_to_client", "rst_to_client_frames", "tls_client_hello",
     "tls_client_hello_partial", "tls_client_hello_frame", "tls_hello_bytes", "tls_server_hello",
-    "tls_server_hello_frame", "to_client_bytes_after_hello", "sni", "goodput_bps",
+    "tls_server_hello_frame", "to_client_bytes_after_hello", "goodput_bps",
 )  # fmt: skip
-"""Columns of the flow table that tell how a flow went: of all flows at once, so they are few."""
+"""Columns that tell how a flow went: they are read of some flows at a time."""
 FLOW_FILLED: Final = (
     "control_goodput_bps", "control_frame", "control_ratio",
     "name_attempts", "name_ok", "name_reset", "name_silent",
@@ -56,7 +60,13 @@ FLOW_FILLED: Final = (
 
 
 def add_context(flows: pl.DataFrame, dns: pl.DataFrame, last_time: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The flow table (at least FLOW_NEEDED of it) and the dns table with their cross-flow columns filled.
+    """The flow table and the dns table with their cross-flow columns filled: see context_columns."""
+    filled, dns = context_columns(fact_table(FLOW.name, flows), dns, last_time)
+    return flows.with_columns(filled), dns
+
+
+def context_columns(flows: FactTable, dns: pl.DataFrame, last_time: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """FLOW_FILLED of all flows, and the dns table with its cross-flow column filled.
 
     ``last_time`` is the time of the capture's last packet (ns since the epoch).
     *Answered* means: TCP, a SYN/ACK or payload of the server was seen; UDP, a packet of the server was seen.
@@ -69,16 +79,32 @@ def add_context(flows: pl.DataFrame, dns: pl.DataFrame, last_time: int) -> tuple
         **_others(facts),
         **_endpoint(facts),
         "capture_after_ms": (last_time - facts["last_time"]) / 1e6,
-        "server_private": _server_private(flows),
+        "server_private": _server_private(flows.columns(["server"])),
     }
-    dns = dns.with_columns(_answers_tls_ok(flows, dns))
-    return flows.with_columns(
-        columns[name].cast(FLOW.column(name).dtype).alias(name) for name in FLOW_FILLED
-    ), dns
+    filled = pl.DataFrame([columns[name].cast(FLOW.column(name).dtype).alias(name) for name in FLOW_FILLED])
+    del facts, columns
+    seen = flows.columns(["tls_server_hello", "sni", "client", "server"])
+    return filled, dns.with_columns(_answers_tls_ok(seen, dns))
 
 
-def _facts(flows: pl.DataFrame) -> pl.DataFrame:
+def _facts(flows: FactTable) -> pl.DataFrame:
     """How each flow went: no more columns than are needed here, with numbers in place of names and addresses."""
+    client, server, name, sni = (_numbers(flows.columns([column]).to_series()) for column in _COMPARED)
+    parts = [_went(chunk) for chunk in flows.chunks(columns=_TELLING)]
+    # Client and server as one number, so that "same client, same server" is one group too.
+    pairs = client.cast(pl.Int64) * flows.height + server
+    return pl.concat(parts, rechunk=True).with_columns(
+        row=pl.int_range(pl.len(), dtype=pl.Int32),
+        client_id=client,
+        server_id=server,
+        name_id=name,
+        sni_id=sni,
+        pair_id=_numbers(pairs).cast(pl.Int64),
+    )
+
+
+def _went(flows: pl.DataFrame) -> pl.DataFrame:
+    """How each of some flows went."""
     frames = (
         flows.select(
             pl.int_range(pl.len()).alias("row"),
@@ -106,7 +132,7 @@ def _facts(flows: pl.DataFrame) -> pl.DataFrame:
     never_reset = first_reset.is_null() & (pl.col("rst_to_client").fill_null(0) == 0)
     hello_in_time = never_reset | (pl.col("tls_server_hello_frame") < first_reset).fill_null(value=False)
     data_in_time = never_reset | (pl.col("first_data_to_client_frame") < first_reset).fill_null(value=False)
-    facts = (
+    return (
         flows.with_columns(reset_frame=_at_rows(flows.height, frames))
         .with_columns(
             answer_frame=pl.min_horizontal("syn_ack_frame", "first_data_to_client_frame"),
@@ -119,11 +145,6 @@ def _facts(flows: pl.DataFrame) -> pl.DataFrame:
             "goodput_bps",
             "tls_hello_bytes",
             "server_port",
-            row=pl.int_range(pl.len(), dtype=pl.Int32),
-            client_id=_numbers(flows["client"]),
-            server_id=_numbers(flows["server"]),
-            name_id=_numbers(flows["server_name"]),
-            sni_id=_numbers(flows["sni"]),
             hello_frame="tls_server_hello_frame",
             answer_time=_answer_time(),
             tried=tcp & pl.col("start_seen").fill_null(value=False),
@@ -136,9 +157,6 @@ def _facts(flows: pl.DataFrame) -> pl.DataFrame:
             went_silent=tls & ~reset & (after_hello == 0),
         )
     )
-    # Client and server as one number, so that "same client, same server" is one group too.
-    pairs = facts.select(pl.col("client_id").cast(pl.Int64) * flows.height + pl.col("server_id")).to_series()
-    return facts.with_columns(pair_id=_numbers(pairs).cast(pl.Int64))
 
 
 def _at_rows(height: int, frames: pl.DataFrame) -> pl.Series:
