@@ -301,14 +301,34 @@ class QuicCollector:
                 connections.append(connection)
                 places.append(place)
         described = [
-            {**facts_of, "flow": row, "connection": place, "ja4": fingerprint(connection)}
-            for facts_of, (row, _), place, connection in zip(
+            {
+                **facts_of,
+                "flow": row,
+                "connection": place,
+                "ja4": fingerprint(connection),
+                "datagrams_not_read": self._not_read(flow),
+            }
+            for facts_of, (row, flow), place, connection in zip(
                 self._describe(sides, rows, connections), rows, places, connections, strict=True
             )
         ]
         left_out = {"proto", "stream", "client", "client_port", "server", "server_port"}
         schema = {column.name: column.dtype for column in QUIC.columns if column.name not in left_out}
         return pl.DataFrame(described, schema=schema, orient="row")
+
+    def client_sides(self, flows: IntArray) -> IntArray:
+        """Side of the QUIC client of each of the flows (numbers of the engine); -1 where nothing tells."""
+        found = np.full(len(flows), -1, dtype=np.int64)
+        if self.conversations:
+            for place, flow in enumerate(flows.tolist()):
+                conversation = self.conversations.get(flow)
+                if conversation is not None and conversation.connections:
+                    found[place] = _teller(conversation.connections).client
+        return found
+
+    def _not_read(self, flow: int) -> int:
+        looked = self.sides["looked"][2 * flow : 2 * flow + 2]
+        return int(np.maximum(looked - MOST_LOOKED, 0).sum()) + self.conversations[flow].left_out
 
     def _rows(self, sides: Sides) -> list[tuple[int, int]]:
         """Rows of ``sides`` with a connection, and the flows they are."""

@@ -10,6 +10,7 @@ from forensics.protocols.quic import Q050, is_google
 from forensics.protocols.quic_frames import Close, CryptoStream, error_text, parse_frames
 from forensics.protocols.quic_google import Message, parse_google_frames, parse_google_message
 from forensics.protocols.tls import ClientHello, parse_client_hello_message
+from forensics.protocols.tls_details import ech_kind
 from forensics.protocols.tls_server import parse_server_start
 
 if TYPE_CHECKING:
@@ -122,6 +123,8 @@ class Connection:
     hello: ClientHello | None = None
     message: Message | None = None
     """Google's hello, where it is that."""
+    ech: str | None = None
+    """What its encrypted_client_hello extension is; see tls_details.py."""
     hello_frames: tuple[int, ...] = ()
     hello_time: int = 0
     hello_bytes: int = 0
@@ -225,8 +228,11 @@ class Connection:
                 self.message = parse_google_message(known)
                 self.hello_bytes = len(known) if self.message is not None else 0
             else:
-                self.hello = parse_client_hello_message(known)
-                self.hello_bytes = self.hello.length if self.hello is not None else 0
+                hello = parse_client_hello_message(known)
+                if hello is not None:
+                    self.ech = ech_kind(hello)
+                    self.hello = hello._replace(block=b"")  # a hello may be kept for long
+                    self.hello_bytes = hello.length
         except ProtocolError:
             stream.forget_bytes()
             return

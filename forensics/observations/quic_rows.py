@@ -106,6 +106,7 @@ def facts(
         "client_hello_bytes": connection.hello_bytes or None,
         "sni": hello.sni if hello is not None else message.sni if message is not None else None,
         "alpn": list(hello.alpn) if hello is not None and hello.alpn else None,
+        "ech": connection.ech,
         "user_agent": message.text("UAID") if message is not None else None,
         "hello_differs": connection.conflict,
         "initials_to_server": mine.initials,

@@ -135,7 +135,13 @@ def test_a_large_hello_in_several_initials_out_of_order():
     assert (row["packets_to_client_after_hello"], row["reply_ms"]) == (1, 1009.0)
 
 
-def test_the_answer_before_the_question_in_the_capture():
+def test_the_answer_before_the_question_in_the_capture(monkeypatch):
+    collector = QuicCollector(ALL)
+    monkeypatch.setattr(collect, "PROTOCOLS", (lambda _: collector,))
+    tables([to_client(SERVER_V1, 1), to_server(CLIENT_V1, 0)])
+    # SERVER has the greater address: the client is side 0
+    assert collector.client_sides(np.array([0])).tolist() == [0]
+    monkeypatch.setattr(collect, "PROTOCOLS", (QuicCollector,))
     row, _ = one_row([to_client(SERVER_V1, 1), to_server(CLIENT_V1, 0)])
     assert row["server_hello_frame"] == 1
     assert row["sni"] == "example.com"
@@ -225,6 +231,7 @@ def test_a_flood_of_initials_costs_no_more_than_the_limit(monkeypatch):
         assert len(taken) == MOST_LOOKED
         assert row["packets_to_server"] == 5 * MOST_LOOKED
         assert row["initials_to_server"] == MOST_LOOKED
+        assert row["datagrams_not_read"] == 4 * MOST_LOOKED
 
 
 def test_unfinished_hellos_take_bounded_memory(monkeypatch):

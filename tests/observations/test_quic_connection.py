@@ -122,3 +122,19 @@ def test_what_every_packet_tells():
     for version in range(100, 200):
         one.note(seen(), packet(version=version))
     assert len(one.versions) == 8
+
+
+def test_what_hides_the_name_is_told_and_the_extensions_are_not_kept():
+    # a hello with encrypted_client_hello (RFC 9849): type outer, HKDF-SHA256, AES-128-GCM, number 7, 32 and 100 bytes
+    ech = b"\x00\x00\x01\x00\x01\x07\x00\x20" + bytes(32) + b"\x00\x64" + bytes(100)
+    extension = b"\xfe\x0d" + len(ech).to_bytes(2, "big") + ech
+    block = HELLO[-192:]
+    assert int.from_bytes(HELLO[-194:-192], "big") == len(block)
+    block += extension
+    body = HELLO[4:-194] + len(block).to_bytes(2, "big") + block
+    one = Connection(1, client=0)
+    one.read(seen(), packet(), crypto(0, b"\x01" + len(body).to_bytes(3, "big") + body))
+    assert one.ech == "outer"
+    assert one.hello is not None
+    assert one.hello.sni == "example.com"
+    assert one.hello.block == b""

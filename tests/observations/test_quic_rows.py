@@ -23,6 +23,7 @@ BY_CAPTURE = {
     "server_port",
     "connection",
     "ja4",
+    "datagrams_not_read",
 }
 
 

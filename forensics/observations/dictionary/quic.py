@@ -32,6 +32,7 @@ QUIC: Final = Table(
         entry("sni", pl.String, "", "server name, lower case; null when the extension is absent", "RFC 6066 3"),
         entry("alpn", TEXTS, "", "protocols offered", "RFC 7301"),
         entry("ja4", pl.String, "", "fingerprint of the hello; begins with q", "JA4"),
+        entry("ech", pl.String, "", "encrypted_client_hello in the hello: outer (may be real, may be GREASE), grease (cannot be real), inner, malformed; null without it", "RFC 9849 5"),
         entry("user_agent", pl.String, "", "what the client of Google's QUIC calls itself (UAID)", "Wireshark gquic.tag.uaid"),
         entry("hello_differs", pl.Boolean, "", "Initial packets held different bytes for one place of a hello"),
         # what the client sent
@@ -41,6 +42,7 @@ QUIC: Final = Table(
         entry("initial_span_ms", pl.Float64, "ms", "from the client's first to its last Initial"),
         entry("initials_retransmitted", pl.Int64, "packets", "Initials of the client that hold handshake bytes, all of which it had sent before"),
         entry("initials_unread", pl.Int64, "packets", "Initials of both sides that could not be opened: another version, cut by the capture, or beyond the limit"),
+        entry("datagrams_not_read", pl.Int64, "packets", "datagrams with a long header that were counted but not looked into: those after the first 64 of each side of the conversation, and Initials of a ninth connection in it"),
         entry("zero_rtt_packets", pl.Int64, "packets", "0-RTT packets of the client", "RFC 9001 4.6"),
         entry("handshakes_to_server", pl.Int64, "packets", "Handshake packets of the client"),
         entry("short_to_server", pl.Int64, "packets", "datagrams of the client that begin with a short header; up to Q043, those without a version"),
