@@ -87,6 +87,9 @@ DNS: Final = Table(
     ),
 )
 
-FLOW_DNS: Final[tuple[Column, ...]] = ()
+FLOW_DNS: Final[tuple[Column, ...]] = (
+    entry("dns_transport", pl.String, "", "encrypted DNS that the flow carries: dot, doh or doq; null when nothing tells", "RFC 7858, RFC 8484, RFC 9250"),
+    entry("dns_transport_source", pl.String, "", "what told us: alpn, port (853), name or address (of a public resolver, port 443: it may be asked for a web page, too)"),
+)
 """Columns of the flow table: what DNS tells."""
 # fmt: on
