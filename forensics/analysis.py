@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
-
 from forensics.apps import AppCatalogue
 from forensics.apps.annotate import FLOW_FILLED, FLOW_NEEDED
 from forensics.capture import BATCH_BYTES, BATCH_PACKETS, capture_name
@@ -153,7 +151,8 @@ def _compared(tables: dict[str, FactTable], catalogue: AppCatalogue, last_time: 
     flow, dns = tables["flow"], catalogue.annotate_dns(tables["dns"].frame())
     annotated = catalogue.flow_annotator(dns)
     # Some flows at a time: names and first bytes of all would take more memory than everything else.
-    parts = [annotated(chunk).select(FLOW_FILLED) for chunk in flow.chunks(columns=FLOW_NEEDED)]
-    flow = flow.fill(pl.concat(parts, rechunk=True))
+    flow = flow.fill_chunks(
+        annotated(chunk).select(FLOW_FILLED) for chunk in flow.chunks(columns=FLOW_NEEDED)
+    )
     filled, dns = context.context_columns(flow, dns, last_time)
     return {**tables, "flow": flow.fill(filled), "dns": tables["dns"].fill(dns)}

@@ -73,3 +73,13 @@ def test_nothing_is_a_table_without_rows():
     made = fact_table("dns", None)
     assert (made.height, made.table.name, made.frame().height) == (0, "dns", 0)
     assert fact_table("dns", made) is made
+
+
+def test_columns_filled_some_rows_at_a_time_are_the_same_in_a_table_of_many_chunks():
+    rows = table("flow", [{"first_frame": frame} for frame in range(1, 8)])
+    words = pl.DataFrame({"app": ["a", None, "b", "a", "c", None, "a"]})
+    given = fact_table("flow", rows, chunk_rows=3)
+    for made in (given.fill(words), given.fill_chunks(words.slice(at, 3) for at in (0, 3, 6))):
+        assert_frame_equal(made.columns(["app"]), words)
+        assert_frame_equal(pl.concat(made.chunks(columns=["app"])), words)
+        assert pl.concat(made.chunks(columns=["first_frame", "app"])).columns == ["first_frame", "app"]
