@@ -31,8 +31,12 @@ BRIEF: Final[dict[str, tuple[str, ...]]] = {
         "delay_ms",
     ),
     **dict.fromkeys(
-        ("tls", "certificate", "quic", "http", "call"),
+        ("tls", "certificate", "http", "call"),
         ("proto", "stream", "client", "client_port", "server", "server_port", "first_frame"),
+    ),
+    "quic": (
+        "stream", "client", "server", "server_port", "version", "sni", "alpn", "initials_to_server",
+        "server_reply", "established", "close_code",
     ),
     "dns": (
         "stream", "client", "resolver", "qtype", "qname", "responses", "first_delay_ms", "answers", "app",
