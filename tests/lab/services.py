@@ -49,8 +49,9 @@ class Services:
         versions: str = "TLSv1.2 TLSv1.3",
         extra: Mapping[str, str] | None = None,
         limit_rate: str = "",
+        addresses: Sequence[str] = (),
     ) -> None:
-        """Nginx on the ports 80 and 443 of all addresses, with a certificate for all names.
+        """Nginx on the ports 80 and 443 of these addresses (all, without any), with a certificate for all names.
 
         ``extra`` gives further nginx directives for single names, such as ``{"slow.example": "limit_rate 10k;"}``.
         """
@@ -67,21 +68,20 @@ class Services:
         key, certificate = self.certificate(("laboratory.example", *names))
         tls = f"ssl_certificate {certificate}; ssl_certificate_key {key}; ssl_protocols {versions};"
         rate = f"limit_rate {limit_rate};" if limit_rate else ""
-        plain, secret = "80 default_server", "443 ssl default_server"
-        both = [(plain, "[::]:80 default_server", ""), (secret, "[::]:443 ssl default_server", tls)]
+        hosts = [f"[{one}]:" if ":" in one else f"{one}:" for one in addresses] or ["", "[::]:"]
         servers = "".join(
             _SERVER.format(
-                listen=f"{first}; listen {second}",
+                listen="; listen ".join(f"{host}{port} default_server" for host in hosts),
                 names="server_name _;",
                 tls=words,
                 folder=self.folder,
                 extra=rate,
             )
-            for first, second, words in both
+            for port, words in (("80", ""), ("443 ssl", tls))
         )
         for name, directives in (extra or {}).items():
             servers += _SERVER.format(
-                listen="443 ssl; listen [::]:443 ssl",
+                listen="; listen ".join(f"{host}443 ssl" for host in hosts),
                 names=f"server_name {name};",
                 tls=tls,
                 folder=self.folder,
