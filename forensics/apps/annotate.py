@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 import polars as pl
 
 from forensics.apps.catalogue import BlockMap, FirstBytes, NameMap, Owner, Pool, resembles
@@ -14,12 +13,11 @@ from forensics.apps.load import load_apps, load_owners, load_pools
 from forensics.data import signature_root
 from forensics.errors import Place, RuleError
 from forensics.observations.dictionary import DNS, FLOW
+from forensics.observations.dns_map import NamesByAddress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
     from pathlib import Path
-
-    import numpy.typing as npt
 
     from forensics.apps.catalogue import App, Endpoint
 
@@ -29,6 +27,8 @@ _DNS_COLUMNS: Final = (
 )  # fmt: skip
 _UNKNOWN: Final = "unknown"
 """Stands in ``answer_owners`` for addresses whose owner is not known."""
+_NEIGHBOURS: Final = frozenset({"mdns", "llmnr"})
+"""Services that ask those nearby, and not the DNS."""
 FLOW_NEEDED: Final = (
     "client", "server", "server_port", "proto", "first_frame", "sni", "client_first_bytes", "server_first_bytes",
     "carrier",
@@ -93,9 +93,19 @@ class AppCatalogue:
         owner_of = cache(self._owner_of)
         app_of = cache(self.app_names.find)
         pools_of = cache(self._pools_of)
-        columns = ("qname", "public_name", "answers", "cnames", "response_frames", "response_answers")
+        columns = (
+            "service",
+            "qname",
+            "public_name",
+            "answers",
+            "cnames",
+            "response_frames",
+            "response_answers",
+        )
         rows: dict[str, list[Any]] = {name: [] for name in _DNS_COLUMNS}
-        for qname, public, answers, cnames, frames, texts in dns.select(columns).iter_rows():
+        for service, qname, public, given, cnames, frames, texts in dns.select(columns).iter_rows():
+            # pools are of what forgers in the way of DNS answer, not of what neighbours do
+            answers = () if service in _NEIGHBOURS else given
             owner = owner_of(qname) if qname else None
             own = {owner, *(owner_of(cname) for cname in cnames or ())} - {None}
             pool, forged, found_own = self._pool_answers(pools_of, answers or (), own)
@@ -133,11 +143,11 @@ class AppCatalogue:
 
     def flow_annotator(self, dns: pl.DataFrame) -> Callable[[pl.DataFrame], pl.DataFrame]:
         """What annotate_flows does, for some of the flows at a time."""
-        answers = _answers(dns)
+        answers = NamesByAddress.of(dns)
         return lambda flows: self._annotated(flows, answers)
 
-    def _annotated(self, flows: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
-        flows = _with_dns_name(flows, answers).with_columns(
+    def _annotated(self, flows: pl.DataFrame, answers: NamesByAddress) -> pl.DataFrame:
+        flows = flows.with_columns(answers.latest(flows).get_columns()).with_columns(
             server_name=pl.coalesce("sni", "dns_name"),
             name_basis=pl.when(pl.col("sni").is_not_null())
             .then(pl.lit("sni"))
@@ -267,47 +277,3 @@ def _claim(before: tuple[str, str] | None, name: str, file: str) -> None:
         raise RuleError(
             Place(f"apps/{file}.yaml", 1, 1), f"{name} is already given to {before[0]}; remove one"
         )
-
-
-def _answers(dns: pl.DataFrame) -> pl.DataFrame:
-    """One row an address of an answer: client, qname, frame and server."""
-    return (
-        dns.select("client", "qname", pl.col("response_frames").alias("frame"), "response_answers")
-        .filter(
-            pl.col("frame").list.len() > 0,
-            pl.col("frame").list.len() == pl.col("response_answers").list.len(),
-        )
-        .explode("frame", "response_answers")
-        .with_columns(server=pl.col("response_answers").str.split(" "))
-        .explode("server")
-        .filter(pl.col("server").is_not_null(), pl.col("frame").is_not_null(), pl.col("qname").is_not_null())
-        .select("client", "server", "frame", "qname")
-    )
-
-
-def _with_dns_name(flows: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
-    """Fill dns_name and dns_frame: the client's latest answer before the flow that holds its server."""
-    pairs = flows.select("client", "server").unique(maintain_order=True).with_row_index("pair")
-    answers = answers.join(pairs, on=["client", "server"], how="inner").sort("pair", "frame", "qname")
-    pair = flows.select("client", "server").join(
-        pairs, on=["client", "server"], how="left", maintain_order="left"
-    )["pair"]
-    if answers.is_empty():
-        return flows.with_columns(dns_name=pl.lit(None, pl.String), dns_frame=pl.lit(None, pl.Int64))
-    # One key that sorts by pair, then frame; frame numbers stay far below 2**40.
-    key = _key(answers["pair"], answers["frame"])
-    at = np.searchsorted(key, _key(pair, flows["first_frame"]), side="left") - 1
-    answer_pair = answers["pair"].to_numpy()
-    hit = (at >= 0) & (answer_pair[np.maximum(at, 0)] == pair.to_numpy())
-    rows = pl.Series(np.where(hit, at, 0))
-    known = pl.Series(hit)
-    nothing = pl.lit(None)
-    return flows.with_columns(
-        dns_name=pl.when(known).then(answers["qname"].gather(rows)).otherwise(nothing),
-        dns_frame=pl.when(known).then(answers["frame"].gather(rows)).otherwise(nothing),
-    )
-
-
-def _key(group: pl.Series, frame: pl.Series) -> npt.NDArray[np.int64]:
-    key: npt.NDArray[np.int64] = (group.to_numpy().astype(np.int64) << 40) + frame.to_numpy()
-    return key

@@ -145,6 +145,14 @@ def test_the_latest_earlier_answer_names_the_flow(catalogue):
     assert found["name_basis"].to_list() == ["dns", "dns", None, "sni", None]
 
 
+@pytest.mark.parametrize(("service", "pool"), [("dns", True), ("mdns", False), ("llmnr", False)])
+def test_pools_tell_nothing_of_what_neighbours_answer(catalogue, service, pool):
+    dns = table("dns", [{**dns_row("www.youtube.com", "31.13.94.37"), "service": service}])
+    found = catalogue.annotate_dns(dns).row(0, named=True)
+    assert (found["pool"] is not None) is pool
+    assert found["owner_mismatch"] is (True if pool else None)
+
+
 def test_empty_tables(catalogue):
     flows, dns = table("flow", []), table("dns", [])
     assert catalogue.annotate_dns(dns).schema == dns.schema
