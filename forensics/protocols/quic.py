@@ -22,7 +22,13 @@ V2: Final = 0x6B3343CF
 _DRAFT: Final = 0xFF000000
 FIRST_DRAFT, LAST_DRAFT = 0xFF000017, 0xFF000022  # 23 and 34
 Q050: Final = 0x51303530
-MVFST: Final = {0xFACEB002: "mvfst-2"}
+# Facebook's own, from mvfst: quic/QuicConstants.h and quic/handshake/HandshakeLayer.cpp
+MVFST: Final = frozenset({0xFACEB002, 0xFACEB00E, 0xFACEB010, 0xFACEB011, 0xFACEB013})
+"""With the salt of draft 23."""
+MVFST_V1: Final = 0xFACEB003
+"""Version 1 by another number."""
+_FACEBOOK: Final = 0xFACEB000
+_READABLE: Final = MVFST | {V1, V2, Q050, MVFST_V1}
 _GREASE_MASK, _GREASE = 0x0F0F0F0F, 0x0A0A0A0A
 
 # https://www.rfc-editor.org/rfc/rfc9000#section-17.2
@@ -97,8 +103,8 @@ def is_google(version: int) -> bool:
 
 
 def is_readable(version: int) -> bool:
-    """Whether the Initial packets of a version can be read here: 1, 2, drafts 23 to 34 and Q050."""
-    return version in {V1, V2, Q050, *MVFST} or FIRST_DRAFT <= version <= LAST_DRAFT
+    """Whether the Initial packets of a version can be read here: 1, 2, drafts 23 to 34, Q050 and Facebook's."""
+    return version in _READABLE or FIRST_DRAFT <= version <= LAST_DRAFT
 
 
 def read_varint(data: bytes, at: int) -> tuple[int, int]:
@@ -210,8 +216,7 @@ def classify(head: npt.NDArray[np.uint8], length: npt.NDArray[np.int64]) -> npt.
     size = length[rows]
     version = np.ascontiguousarray(mine[:, 1:5]).view(">u4").ravel().astype(np.int64)
     known = (version == V1) | (version == V2) | ((version >> 8) == _DRAFT >> 8)
-    for number in MVFST:
-        known |= version == number
+    known |= (version >> 8) == _FACEBOOK >> 8
     digits = ((mine[:, 2:5] >= ord("0")) & (mine[:, 2:5] <= ord("9"))).all(axis=1)
     google = digits & ((mine[:, 1] == ord("Q")) | (mine[:, 1] == ord("T")))
     reserved = (version & _GREASE_MASK) == _GREASE

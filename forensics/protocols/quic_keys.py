@@ -9,7 +9,7 @@ import hmac
 from typing import TYPE_CHECKING, Final
 
 from forensics.protocols.errors import ProtocolError
-from forensics.protocols.quic import FIRST_DRAFT, MVFST, Q050, V1, V2
+from forensics.protocols.quic import FIRST_DRAFT, MVFST, MVFST_V1, Q050, V1, V2
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers import CipherContext
@@ -38,7 +38,7 @@ _HASH: Final = "sha256"
 
 def initial_salt(version: int) -> bytes:
     """The salt of the Initial secrets of a version; ProtocolError for one that is not readable here."""
-    if version == V1 or version >= _DRAFT_33:
+    if version in {V1, MVFST_V1} or version >= _DRAFT_33:
         return _SALT_V1
     if version == V2:
         return _SALT_V2

@@ -169,6 +169,8 @@ def test_names_of_versions():
     assert not is_readable(0xFF000016)
     assert not is_readable(0xFF000023)
     assert not is_readable(0xBABABABA)
+    assert is_readable(0xFACEB002)
+    assert not is_readable(0xFACEB001)
 
 
 def test_first_bytes_tell_what_may_open_a_conversation():
@@ -184,6 +186,7 @@ def test_first_bytes_tell_what_may_open_a_conversation():
     ) == [OTHER, OTHER, OTHER, SHORT, SHORT]
     # an id that is longer than the datagram
     assert kinds_of(b"\xc0\x00\x00\x00\x01\x14" + bytes(10)) == [OTHER]
+    assert kinds_of(b"\xc0\xfa\xce\xb0\x02" + CLIENT_V1[5:]) == [LONG]
     assert kinds_of(b"\xc3Q046\x50" + bytes(40)) == [LONG]
     assert kinds_of(b"\xc0") == [OTHER]
 
