@@ -65,7 +65,7 @@ def _of_apps(flows: FactTable) -> pl.DataFrame:
     known = pl.col("app").is_not_null()
     if not flows.columns(["app"]).select(known.any()).item():
         return fact_table(flows.table.name, None).columns(FLOW_COLUMNS)
-    return pl.concat([chunk.select(FLOW_COLUMNS).filter(known) for chunk in flows.chunks()], rechunk=True)
+    return pl.concat([chunk.filter(known) for chunk in flows.chunks(columns=FLOW_COLUMNS)], rechunk=True)
 
 
 def _is_dns(finding: Finding) -> bool:

@@ -6,7 +6,7 @@ import json
 
 import polars as pl
 
-from forensics.observations.dictionary import TABLES
+from forensics.observations.dictionary import Column, Table
 from forensics.observations.table import FactTable
 from forensics.report import rows
 from tests.report.made import HOSTILE
@@ -19,6 +19,7 @@ FRAME = pl.DataFrame(
         "frames": [[1, 2], [], None, [3]],
     }
 )
+TABLE = Table("made", "a row", tuple(Column(name, dtype, "", "") for name, dtype in FRAME.schema.items()))
 
 
 def written(write):
@@ -26,7 +27,7 @@ def written(write):
     texts = set()
     for chunk_rows in (1, 3, 100):
         stream = io.StringIO()
-        write(FactTable(TABLES["flow"], FRAME, chunk_rows), FRAME.columns, stream)
+        write(FactTable(TABLE, FRAME, chunk_rows), FRAME.columns, stream)
         texts.add(stream.getvalue())
     (text,) = texts
     return text
@@ -61,7 +62,7 @@ def test_text_is_one_line_a_row_without_escapes():
 def test_parquet_is_read_back(tmp_path):
     for chunk_rows in (1, 3, 100):
         with (tmp_path / "t.parquet").open("wb") as stream:
-            rows.write_parquet(FactTable(TABLES["flow"], FRAME, chunk_rows), FRAME.columns, stream)
+            rows.write_parquet(FactTable(TABLE, FRAME, chunk_rows), FRAME.columns, stream)
         assert pl.read_parquet(tmp_path / "t.parquet").equals(FRAME, null_equal=True)
 
 
