@@ -6,7 +6,7 @@ import json
 
 import polars as pl
 
-from forensics.observations.dictionary import Column, Table
+from forensics.observations.dictionary import TABLES, Column, Table
 from forensics.observations.table import FactTable
 from forensics.report import rows
 from tests.report.made import HOSTILE
