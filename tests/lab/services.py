@@ -131,9 +131,9 @@ class Services:
         self._running.append(started)
         return started
 
-    def certificate(self, names: Sequence[str]) -> tuple[Path, Path]:
+    def certificate(self, names: Sequence[str], file: str = "web") -> tuple[Path, Path]:
         """Key and self-signed certificate for these names, made by openssl."""
-        key, certificate = self.folder / "key.pem", self.folder / "certificate.pem"
+        key, certificate = self.folder / f"{file}-key.pem", self.folder / f"{file}-certificate.pem"
         listed = ",".join(f"DNS:{name}" for name in names)
         year = dt.datetime.now(tz=dt.UTC).year
         done = subprocess.run(
