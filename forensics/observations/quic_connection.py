@@ -31,6 +31,8 @@ _MOST_PIECES: Final = 1024
 """Pieces of handshake messages that are taken from one side. Those who scatter a hello on purpose send some 50."""
 _RECORD: Final = 1 << 14
 _SERVER_HELLO: Final = 2
+_REPLIES: Final = frozenset({"REJ", "SREJ", "SHLO"})
+"""Messages with which a server answers a hello of Google's."""
 
 
 @dataclass(slots=True)
@@ -225,8 +227,11 @@ class Connection:
         known = stream.contiguous()
         try:
             if google:
-                self.message = parse_google_message(known)
-                self.hello_bytes = len(known) if self.message is not None else 0
+                message = parse_google_message(known)
+                if message is not None and message.tag != "CHLO":
+                    raise ProtocolError("the client does not begin with a hello")
+                self.message = message
+                self.hello_bytes = len(known) if message is not None else 0
             else:
                 hello = parse_client_hello_message(known)
                 if hello is not None:
@@ -249,7 +254,8 @@ class Connection:
             if google:
                 message = parse_google_message(known)
                 if message is not None:
-                    way.kinds.setdefault(message.tag.lower(), frame)
+                    if message.tag in _REPLIES:
+                        way.kinds.setdefault(message.tag.lower(), frame)
                     stream.forget_bytes()
                 return
             at = 0

@@ -301,6 +301,15 @@ def test_hello_of_google_in_two_packets_and_what_comes_back():
     assert found.ways[SERVER].kinds == {"vn": 3, "reset": 4}
 
 
+def test_messages_of_google_that_are_no_hello_and_no_answer():
+    found = only(talk((CLIENT, public(b"Q043", stream_frame(message(b"XHLO", (b"SNI", b"a.example")))))))
+    assert found.message is None
+    assert found.hello_bytes == 0
+    answer = b"\xc0Q046\x05" + CID + b"\x01" + bytes(12) + stream_frame(message(b"EVIL", (b"STK", b"x")))
+    long = b"\xc3Q046\x50" + CID + b"\0\0\0\x01" + bytes(12) + stream_frame(CHLO)
+    assert only(talk((CLIENT, long), (SERVER, answer))).ways[SERVER].kinds == {"initial": 2}
+
+
 def test_what_is_no_quic_changes_nothing():
     for data in (
         b"\x00",

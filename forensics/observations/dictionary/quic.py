@@ -47,7 +47,7 @@ QUIC: Final = Table(
         entry("handshakes_to_server", pl.Int64, "packets", "Handshake packets of the client"),
         entry("short_to_server", pl.Int64, "packets", "datagrams of the client that begin with a short header; up to Q043, those without a version"),
         # what came back
-        entry("server_reply", TEXTS, "", "kinds of packets of the server, in order of appearance: initial, handshake, retry, vn (Version Negotiation), short, close, unknown; false_retry (its integrity tag is wrong); of Google's QUIC also rej, shlo, reset"),
+        entry("server_reply", TEXTS, "", "kinds of packets of the server, in order of appearance: initial, handshake, retry, vn (Version Negotiation), short, close, unknown; false_retry (its integrity tag is wrong); of Google's QUIC also rej, srej, shlo, reset"),
         entry("server_frame", pl.Int64, "frame", "first packet of the server", role="server_reply"),
         entry("initials_to_client", pl.Int64, "packets", "Initial packets of the server"),
         entry("handshakes_to_client", pl.Int64, "packets", "Handshake packets of the server"),
