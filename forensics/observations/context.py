@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from forensics.observations.dictionary import DNS, FLOW
-from forensics.observations.dns_names import bogon_kind
+from forensics.observations.dns_names import bogon_kind, is_ordinary
 from forensics.observations.intervals import (
     Moments,
     Spans,
@@ -33,10 +33,6 @@ CONTROL_MARGIN_NS: Final = 120_000_000_000
 """A control transfer may lie this far away in time."""
 
 _PORTS: Final = 1 << 16
-_ORDINARY_V4: Final = frozenset(map(str, range(1, 224))) - {"10", "100", "127", "169", "172", "192", "198"}
-"""First bytes of addresses that are not in any special-purpose block (RFC 6890)."""
-_ORDINARY_V6: Final = frozenset({"24", "26", "28", "2a", "2c"})
-"""First bytes of what the five registries gave out, except 2001::/16."""
 
 _COMPARED: Final = ("client", "server", "server_name", "sni")
 """Columns of the flow table by which flows are compared: those of all flows, one after the other."""
@@ -319,16 +315,9 @@ def _server_private(flows: pl.DataFrame) -> pl.Series:
         server
         for server in servers
         # the long look at every network is for the few that are left
-        if not _ordinary(server) and bogon_kind(server) not in {None, "documentation"}
+        if not is_ordinary(server) and bogon_kind(server) not in {None, "documentation"}
     ]
     return flows["server"].is_in(pl.Series(special, dtype=pl.String).implode())
-
-
-def _ordinary(address: str) -> bool:
-    group, colon, _ = address.partition(":")
-    if colon:
-        return len(group) == 4 and group[:2] in _ORDINARY_V6  # noqa: PLR2004 - hex digits
-    return address.partition(".")[0] in _ORDINARY_V4
 
 
 def _answers_tls_ok(flows: pl.DataFrame, dns: pl.DataFrame) -> pl.Series:

@@ -71,6 +71,29 @@ _V6_KINDS: Final = tuple((ipaddress.IPv6Network(net), kind) for net, kind in _KI
 _LOCAL_KINDS: Final = frozenset({"private", "shared", "loopback", "link-local", "unspecified"})
 
 
+_ORDINARY_V4: Final = frozenset(map(str, range(1, 224))) - {
+    "10",
+    "100",
+    "127",
+    "169",
+    "172",
+    "192",
+    "198",
+    "203",
+}
+"""First bytes of addresses that are not in any special-purpose block (RFC 6890)."""
+_ORDINARY_V6: Final = frozenset({"24", "26", "28", "2a", "2c"})
+"""First bytes of what the five registries gave out, except 2001::/16."""
+
+
+def is_ordinary(address: str) -> bool:
+    """A quick look: True for most addresses that ``bogon_kind`` has no kind for, False says nothing."""
+    group, colon, _ = address.partition(":")
+    if colon:
+        return len(group) == 4 and group[:2] in _ORDINARY_V6  # noqa: PLR2004 - hex digits
+    return address.partition(".")[0] in _ORDINARY_V4
+
+
 def is_public_name(qname: str) -> bool:
     """Whether a name should have ordinary public answers.
 

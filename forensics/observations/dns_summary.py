@@ -12,7 +12,13 @@ import polars as pl
 
 from forensics.decode.pcapdroid import VPN_ADDRESSES
 from forensics.observations.dictionary import DNS
-from forensics.observations.dns_names import bogon_kind, is_local_address, is_public_name, registrable
+from forensics.observations.dns_names import (
+    bogon_kind,
+    is_local_address,
+    is_ordinary,
+    is_public_name,
+    registrable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -150,7 +156,7 @@ def _bogons(known: Columns, out: Columns) -> None:
     for answers in known["answers"]:
         for address in answers:
             if address not in kinds:
-                kinds[address] = bogon_kind(address)
+                kinds[address] = None if is_ordinary(address) else bogon_kind(address)
     public = {name: name is not None and is_public_name(name) for name in set(known["name"])}
     bogons = [[address for address in answers if kinds[address]] for answers in known["answers"]]
     bad: defaultdict[str, set[str]] = defaultdict(set)

@@ -64,8 +64,14 @@ RESOLVER_ADDRESSES: Final = frozenset({
 _ALPN: Final = {"dot": DOT, "doq": DOQ}
 
 
+_ENDS: Final = frozenset(tuple(name.rsplit(".", 2)[-2:]) for name in RESOLVER_NAMES)
+"""Their last two labels: most names need no longer look."""
+
+
 def is_resolver(name: str) -> bool:
     """Whether a name is, or lies below, one of RESOLVER_NAMES."""
+    if tuple(name.rsplit(".", 2)[-2:]) not in _ENDS:
+        return False
     labels = name.split(".")
     return any(".".join(labels[start:]) in RESOLVER_NAMES for start in range(len(labels)))
 

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from forensics.observations.dns_names import bogon_kind, is_local_address, is_public_name, registrable
+from forensics.observations.dns_names import (
+    bogon_kind,
+    is_local_address,
+    is_ordinary,
+    is_public_name,
+    registrable,
+)
 
 
 @pytest.mark.parametrize(
@@ -85,3 +91,18 @@ def test_what_is_no_address_is_refused():
     for text in ("", "example.com", "1.2.3", "1.2.3.4/32"):
         with pytest.raises(ValueError, match="does not appear to be"):
             bogon_kind(text)
+
+
+@given(st.ip_addresses())
+def test_the_quick_look_passes_no_special_address(address):
+    if is_ordinary(str(address)):
+        assert bogon_kind(str(address)) is None
+
+
+def test_the_quick_look_passes_most():
+    ordinary = ("8.8.8.8", "223.5.5.5", "2a03:2880:f10c::1", "2606:4700::1")
+    assert all(is_ordinary(address) for address in ordinary)
+    assert not any(
+        is_ordinary(address)
+        for address in ("10.0.0.1", "203.0.113.9", "::1", "d0::11", "2001:db8::1", "fe80::1")
+    )
