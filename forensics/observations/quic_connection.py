@@ -229,7 +229,8 @@ class Connection:
             if google:
                 message = parse_google_message(known)
                 if message is not None and message.tag != "CHLO":
-                    raise ProtocolError("the client does not begin with a hello")
+                    stream.forget_bytes()
+                    return
                 self.message = message
                 self.hello_bytes = len(known) if message is not None else 0
             else:
