@@ -5,7 +5,7 @@ import random
 import struct
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from forensics.decode.addresses import AddressBook
 from forensics.decode.columns import PacketTable
 from forensics.observations.dictionary import DNS
-from forensics.observations.dns import KEPT, DnsCollector
+from forensics.observations.dns import KEPT, DnsCollector, asks_for_names
+from forensics.observations.streams import Opening, Wire
 
 CLIENT, RESOLVER = "10.0.0.2", "8.8.8.8"
 MS = 1_000_000
@@ -33,6 +34,7 @@ class Packet:
     df: bool = False
     resolver: str = RESOLVER
     client_port: int = 40000
+    port: int = 53
     cut: int = 0  # bytes of payload that the capture left out
 
 
@@ -75,7 +77,7 @@ def table(packets: list[Packet]) -> tuple[pl.DataFrame, np.ndarray]:
         clock = max(clock, packet.at)
         client, resolver = (int(ipaddress.IPv4Address(text)) for text in (CLIENT, packet.resolver))
         ends = (resolver, client) if packet.response else (client, resolver)
-        ports = (53, packet.client_port) if packet.response else (packet.client_port, 53)
+        ports = (packet.port, packet.client_port) if packet.response else (packet.client_port, packet.port)
         row = {
             "frame": number + 1, "time": packet.at, "proto": 17, "src": ends[0], "dst": ends[1],
             "sport": ports[0], "dport": ports[1], "ttl": packet.ttl, "ipid": packet.ipid, "df": packet.df,
@@ -331,3 +333,57 @@ def test_the_table_does_not_depend_on_batches(seed: int, cuts: list[int]):
     assert split.equals(whole)
     assert whole["queries"].sum() == sum(not packet.response for packet in packets)
     assert whole["responses"].sum() == sum(packet.response for packet in packets)
+
+
+def test_services_are_told_apart_by_port():
+    found, collector = collect([
+        ask(0), reply(MS, "192.0.2.1"),
+        ask(2, port=5353, resolver="224.0.0.251", txid=0, name="a.local"),
+        reply(3, "192.168.1.9", port=5353, resolver="192.168.1.9", txid=0, name="a.local"),
+        reply(4, "192.168.1.8", port=5353, resolver="192.168.1.8", txid=0, name="a.local"),
+        ask(5, port=5355, resolver="224.0.0.252", name="a"),
+        Packet(6, b"what is no DNS on another port than 53", response=False, port=5353),
+    ])  # fmt: skip
+    assert found["service"].to_list() == ["dns", "mdns", "llmnr"]
+    assert found["resolver"].to_list() == [RESOLVER, "224.0.0.251", "224.0.0.252"]
+    assert found["responses"].to_list() == [1, 2, 0]
+    assert found["answers_differ"].to_list() == [False] * 3
+    assert found["public_name"].to_list() == [True, False, False]
+    assert collector.not_dns == 0
+
+
+def test_ports_at_which_names_are_asked_for():
+    ports = np.array([[53, 40000], [40000, 5353], [5355, 40000], [40000, 443], [5354, 54]])
+    assert asks_for_names(ports[:, 0], ports[:, 1]).tolist() == [True, True, True, False, False]
+    assert asks_for_names(ports[:, 1], ports[:, 0]).tolist() == [True, True, True, False, False]
+
+
+class Engine:
+    """As much of a flow engine as names the ends of a connection."""
+
+    class conversations:  # noqa: N801 - an attribute of the engine
+        flows: ClassVar = {
+            "lo": np.array([0, 0x0A000002]),
+            "hi": np.array([0, 0x08080808]),
+            "stream": np.array([9, 3]),
+        }
+
+
+def test_look_ups_over_tcp_stand_with_those_over_udp():
+    wire = Wire(57, 7, df=True, window=9, flags=0x18)
+    collector = DnsCollector()
+    opener = collector.opener(Engine())
+    first = ask(0, txid=9).payload
+    opening = Opening(1, 0, (40000, 53), 8, 4 * SECOND, first, wire)
+    reader = opener.make(opening)
+    for side, payload, frame in ((0, first, 8), (1, reply(0, "192.0.2.9", txid=9).payload, 9)):
+        framed = struct.pack("!H", len(payload)) + payload
+        assert reader.take(side, 0, framed, frame, frame * SECOND) == len(framed)
+    cut = reply(2 * SECOND, flags=0x8380)
+    rows_, streams, clocks, data = table([ask(SECOND), cut])
+    collector.add(rows_, streams, clocks, data)
+    reader.finish()
+    first_row, second_row = collector.finish(AddressBook()).to_dicts()
+    assert (first_row["transport"], first_row["truncated"], first_row["tcp_retry_frame"]) == ("udp", True, 8)
+    told = {"transport": "tcp", "stream": 3, "client": CLIENT, "resolver": RESOLVER, "answers": ["192.0.2.9"]}
+    assert {name: second_row[name] for name in told} == told

@@ -104,3 +104,53 @@ def test_names_of_one_domain_share_addresses_rightly():
     ])  # fmt: skip
     assert frame["answer_names"].to_list() == [1, 2, 2, None]
     assert frame["answer_names"].dtype == pl.Int64
+
+
+SECOND = 1_000_000_000
+
+
+def asked(transport, at, **more):
+    return {"transport": transport, "query_seen": True, "qtype": "TXT", "query_time": at * SECOND,
+            "query_frames": [at + 1], **more}  # fmt: skip
+
+
+def test_a_truncated_answer_and_the_same_query_over_tcp_belong_together():
+    frame = summary([
+        asked("udp", 0, truncated=True),
+        asked("tcp", 1, truncated=False),
+        asked("udp", 10, truncated=True),
+        asked("udp", 20, truncated=False),
+        asked("tcp", 40, truncated=None),
+        asked("udp", 50, truncated=True),
+        asked("tcp", 81),
+        asked("udp", 90, truncated=True, qname="other.org"),
+        asked("tcp", 91, resolver=OTHER, qname="other.org"),
+        asked("tcp", 92, qtype="A", qname="other.org"),
+        asked("tcp", 93, qname="other.org", query_seen=False, query_frames=[]),
+        asked("udp", 94, truncated=None),
+    ])  # fmt: skip
+    assert frame["tcp_retry"].to_list() == [True, None, True, None, None, False, None, False] + [None] * 4
+    assert frame["tcp_retry_frame"].to_list() == [2, None, 41, None, None, None, None, None] + [None] * 4
+
+
+def test_headers_inside_the_vpn_of_pcapdroid_are_made_up():
+    inside = 0x0AD7AD01  # 10.215.173.1
+    frame = summary([{}, {"client": inside}, {"resolver": inside}])
+    assert frame["genuine_headers"].to_list() == [True, False, False]
+
+
+def test_tcp_and_udp_have_usual_delays_of_their_own():
+    rows = [{"first_delay_ms": delay} for delay in (10.0, 20.0, 30.0, 40.0)]
+    rows += [{"transport": "tcp", "first_delay_ms": 90.0}] * 2
+    assert summary(rows)["resolver_rtt_ms"].to_list() == [30.0, 30.0, 20.0, 20.0, None, None]
+
+
+def test_what_neighbours_answer_says_nothing_of_public_names():
+    found = summary([
+        {"qname": "a.com", "answers": ["1.1.1.1"]},
+        {"qname": "b.com", "answers": ["1.1.1.1"], "service": "llmnr"},
+        {"qname": "c.com", "answers": ["10.0.0.1"], "service": "mdns"},
+    ])  # fmt: skip
+    assert found["public_name"].to_list() == [True, False, False]
+    assert found["answer_names"].to_list() == [1, None, None]
+    assert found["resolver_bogon_names"].to_list() == [0, 0, 0]

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import struct
+import subprocess
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forensics.protocols.dns import parse_message
 from forensics.protocols.dns_records import Edns, Service, read_edns, read_service, record_text
 from forensics.protocols.errors import ProtocolError
 
@@ -134,3 +139,62 @@ def test_any_bytes_give_a_record_or_a_protocol_error(data: bytes, at: int, lengt
             text = record_text(data, at, length, kind)
             assert text is not None
             assert text.isprintable()
+
+
+SHOWN = {
+    2: "NS {dns.ns}",
+    5: "CNAME {dns.cname}",
+    6: "SOA {dns.soa.mname} {dns.soa.rname}",
+    12: "PTR {dns.ptr.domain_name}",
+    15: "MX {dns.mx.preference} {dns.mx.mail_exchange}",
+    33: "SRV {dns.srv.priority} {dns.srv.weight} {dns.srv.port} {dns.srv.target}",
+}
+"""Type → our text of a record, with tshark's fields in it."""
+
+
+def answers_of(dissected: dict[str, Any]) -> tuple[set[str], list[int], int, int]:
+    """Texts of the answers of a message as tshark tells it, their TTLs, and how many bind services and hold text."""
+    texts, ttls, services, strings = set(), [], 0, 0
+    for found in (dissected.get("Answers") or {}).values():
+        for fields in found if isinstance(found, list) else [found]:
+            if not isinstance(fields, dict):  # what lies inside the records
+                continue
+            kind = int(fields["dns.resp.type"])
+            ttls.append(int(fields["dns.resp.ttl"]))
+            services += kind in {64, 65}
+            strings += kind == 16
+            if kind in SHOWN:
+                text = SHOWN[kind]
+                for name, value in fields.items():
+                    text = text.replace(f"{{{name}}}", value.lower() if isinstance(value, str) else "")
+                texts.add(text)
+    return texts, ttls, services, strings
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["apps/ndpi_telegram.pcap", "apps/ndpi_wa_voice.pcap", "dns/dnscap_dns.pcap", "dns/zeek_ech.pcap",
+     "dns/zeek_dns-svcb.pcap", "dns/ndpi_dns.pcap", "interference/csanders_dns_isp_hijack.pcapng"],
+)  # fmt: skip
+def test_records_agree_with_tshark(shared_captures: Path, tshark: str, path: str):
+    chosen = "(dns || mdns || llmnr) && udp && !icmp"
+    command = [tshark, "-r", str(shared_captures / path), "-Y", chosen, "-T", "json", "--no-duplicate-keys"]
+    out = subprocess.run(
+        [*command, "-J", "udp dns mdns llmnr"], capture_output=True, text=True, check=True
+    ).stdout
+    assert json.loads(out)
+    for packet in json.loads(out):
+        layers = packet["_source"]["layers"]
+        protocol = next(name for name in ("dns", "mdns", "llmnr") if name in layers)
+        payload = bytes.fromhex(layers["udp"]["udp.payload"].replace(":", ""))
+        message = parse_message(payload, multicast=protocol == "mdns")
+        texts, ttls, services, strings = answers_of(layers[protocol])
+        mine = {*(f"CNAME {name}" for name in message.cnames), *message.others}
+        mine = {text for text in mine if not text.startswith("TXT")}
+        assert len(mine) == len(texts)
+        # names with dots and spaces inside labels, or other than ASCII, are written in another way
+        odd = [text for text in mine if "\\x" in text]
+        assert len(mine - texts) == len(odd)
+        assert message.min_ttl == min(ttls, default=None)
+        assert len(message.services) == services
+        assert sum(text.startswith("TXT") for text in message.others) == strings
