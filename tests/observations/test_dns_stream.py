@@ -6,15 +6,20 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forensics.decode.addresses import AddressBook
 from forensics.flows.arrays import NEVER
+from forensics.observations.dns import DnsCollector
 from forensics.observations.dns_stream import DnsReader, looks_like_dns
 from forensics.observations.dns_summary import TRANSACTION
 from forensics.observations.dns_transactions import TCP, Transactions
-from forensics.observations.streams import Heads, Opening, Wire
+from forensics.observations.streams import Heads, Opening, StreamCollector, Wire
+from tests.flows.made import Pkt, Talk
+from tests.observations.following import feed
 from tests.observations.test_dns import message
 
 CLIENT, SERVER = 1, 2
@@ -283,3 +288,40 @@ def test_first_bytes(first: bytes, ports: tuple[int, int], expected: bool):  # n
     one = np.ones(1, dtype=np.int64)
     heads = Heads(head, one * len(first), one * ports[0], one * ports[1], one * 0, one * 0, head.ravel())
     assert looks_like_dns(heads).tolist() == [expected]
+
+
+def collected(packets: list[Pkt], cuts: list[int]) -> pl.DataFrame:
+    """The dns table of packets in frame order, through the streams as they are followed in a capture."""
+    collector = DnsCollector()
+    feed(packets, cuts, lambda engine: StreamCollector(engine, [collector.opener(engine)]))
+    return collector.finish(AddressBook())
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32), cuts=st.lists(st.integers(1, 60), max_size=6))
+def test_segments_may_come_out_of_order_and_twice_and_batches_end_anywhere(seed: int, cuts: list[int]):
+    dice = random.Random(seed)  # noqa: S311 - test data
+    talk = Talk(server=("198.51.100.7", 53), gap=1.0).shake()
+    for side, say in ((talk.c, ask), (talk.s, reply)):
+        words = [say(txid=n, name=f"n{n}.org") if say is ask else reply(f"192.0.2.{n}", txid=n, name=f"n{n}.org")
+                 for n in range(4)]  # fmt: skip
+        stream = b"".join(words)
+        edges = [0, *sorted(dice.sample(range(1, len(stream)), 6)), len(stream)]
+        pieces = [(begin, stream[begin:end]) for begin, end in pairwise(edges)]
+        later = [dice.choice(pieces) for _ in range(2)]
+        order = sorted(
+            [*enumerate(pieces), *((dice.randrange(8), piece) for piece in later)], key=lambda one: one[0]
+        )
+        if dice.random() < 0.5:
+            at = dice.randrange(1, len(order) - 1)
+            order[at], order[at + 1] = order[at + 1], order[at]
+        for _, (begin, piece) in order:
+            side(rel=1 + begin, data=piece)
+    expected = [(f"n{n}.org", [f"192.0.2.{n}"], 1, 1) for n in range(4)]
+    whole, split = (
+        collected(talk.packets, []),
+        collected(talk.packets, [c for c in cuts if c < len(talk.packets)]),
+    )
+    assert split.equals(whole)
+    assert sorted(whole.select("qname", "answers", "queries", "responses").rows()) == expected
+    assert collected(talk.packets, list(range(1, len(talk.packets)))).equals(whole)
