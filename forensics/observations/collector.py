@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -71,8 +71,9 @@ class Collector(Protocol):
     How the capture is cut into batches makes no difference to any result.
     """
 
-    tables: tuple[Table, ...]
-    """Tables whose rows come from here."""
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Tables whose rows come from here."""
 
     def add(self, arrived: Arrived) -> None:
         """Take in one batch."""
@@ -92,3 +93,11 @@ class Collector(Protocol):
 
     def clear(self, flows: IntArray) -> None:
         """Forget these flows: their numbers will be those of others."""
+
+
+@runtime_checkable
+class TellsClient(Protocol):
+    """A collector whose protocol says who is the client, whoever is captured first."""
+
+    def client_sides(self, flows: IntArray) -> IntArray:
+        """Side (0 or 1) of the client of each of these flows (numbers of the engine); -1 where nothing tells."""

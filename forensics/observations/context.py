@@ -42,6 +42,7 @@ _TELLING: Final = (
     "first_data_to_client_frame", "rst_to_client", "rst_to_client_frames", "tls_client_hello",
     "tls_client_hello_partial", "tls_client_hello_frame", "tls_hello_bytes", "tls_server_hello",
     "tls_server_hello_frame", "to_client_bytes_after_hello", "goodput_bps",
+    "quic_client_hello", "quic_server_hello", "quic_established",
 )  # fmt: skip
 """Columns that tell how a flow went: they are read of some flows at a time."""
 FLOW_FILLED: Final = (
@@ -148,7 +149,10 @@ def _went(flows: pl.DataFrame) -> pl.DataFrame:
             .then(pl.col("syn_ack_frame").is_not_null() | got_data)
             .otherwise(pl.col("packets_to_client").fill_null(0) > 0),
             hello_ok=hello & hello_in_time,
-            went_ok=(hello & hello_in_time) | (~hello & ~tls & ~partial & got_data & data_in_time),
+            went_ok=pl.when(pl.col("quic_client_hello").fill_null(value=False))
+            .then(pl.any_horizontal("quic_server_hello", "quic_established").fill_null(value=False))
+            .otherwise((hello & hello_in_time) | (~hello & ~tls & ~partial & got_data & data_in_time)),
+            tcp=tcp,
             went_reset=tls & reset & ~hello_first,
             went_silent=tls & ~reset & (after_hello == 0),
         )
@@ -213,7 +217,8 @@ def _control(facts: pl.DataFrame) -> dict[str, pl.Series]:
 
 def _names(facts: pl.DataFrame) -> dict[str, pl.Series]:
     """Attempts of the client at the same name, and how they went."""
-    over = ["client_id", "name_id"]
+    # A name may be blocked over TCP and not over QUIC, or the other way round.
+    over = ["client_id", "name_id", "tcp"]
     known = pl.col("name_id") >= 0
     counts = facts.select(
         pl.when(known).then(pl.len().over(over)).alias("name_attempts"),

@@ -12,6 +12,7 @@ from forensics.decode.flags import TCP
 from forensics.decode.pcapdroid import VPN_ADDRESSES
 from forensics.flows.arrays import NEVER, IntArray
 from forensics.flows.engine import LETTERS
+from forensics.observations.collector import TellsClient
 from forensics.observations.dictionary import FLOW
 from forensics.observations.rates import rate_columns
 from forensics.observations.reset_table import flow_reset_columns, reset_table
@@ -95,9 +96,10 @@ def build_flows(collected: Collected, rows: IntArray) -> Built:
     columns |= _tls(collected, sides)
     for collector in collected.protocols:
         columns |= collector.flow_columns(sides)
-    for name in ("sni", "alpn"):
+    for name in ("sni", "alpn", "ja4"):
         if (quic := columns.pop(f"quic_{name}", None)) is not None:
-            columns[name] = pl.select(pl.coalesce(columns[name], quic)).to_series()
+            known = columns.get(name)
+            columns[name] = quic if known is None else pl.select(pl.coalesce(known, quic)).to_series()
     resets_of = (collected.resets, engine, collected.habits)
     flows = pl.DataFrame(columns).with_columns(
         _history(engine, sides),
@@ -156,6 +158,9 @@ def _roles(collected: Collected, rows: IntArray) -> tuple[IntArray, list[str]]:
         (syn[1] < syn[0]).astype(np.int64),
         np.where(answered >= 0, 1 - answered, first),
     )
+    for collector in collected.protocols:
+        if isinstance(collector, TellsClient):
+            hello = np.where(hello >= 0, hello, collector.client_sides(rows))
     spoken = ~by_syn & (hello >= 0)
     side = np.where(spoken, hello, side)
     # The first packet is a beginning only where the capture shows one: not in the middle of a TCP connection, and

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -103,7 +104,10 @@ def slow(rows):
             and o["last_time"] >= row["first_time"] - 120 * S
         ]  # fmt: skip
         control.sort(key=lambda o: (-o["goodput_bps"], o["first_frame"]))
-        same = [o for o in mine if o["server_name"] and o["server_name"] == row["server_name"]]
+        same = [
+            o for o in mine
+            if o["server_name"] and (o["server_name"], o["proto"]) == (row["server_name"], row["proto"])
+        ]  # fmt: skip
         resets = [
             any(f > (o["tls_client_hello_frame"] or 1e9) for f in o["rst_to_client_frames"]) for o in same
         ]
@@ -271,3 +275,18 @@ def test_dns_answers_that_served_the_name():
     _, found = add_context(table("flow", rows), dns, 0)
     assert found["answers_tls_ok"].to_list() == [1, 0, 0, 0]
     assert found["answers_tls_ok"].dtype == pl.Int64
+
+
+@pytest.mark.parametrize(("reply", "went"), [("quic_server_hello", 1), ("quic_established", 1), ("", 0)])
+def test_quic_counts_by_itself_and_only_when_it_is_answered(reply, went):
+    shared = {"client": "10.0.0.2", "server_port": 443, "server_name": "a.example", "sni": "a.example"}
+    rows = [
+        {**shared, "server": "192.0.2.1", "proto": "udp", "quic_client_hello": True, "bytes_to_client": 60,
+         "first_frame": 1, "last_frame": 2, **({reply: True} if reply else {})},
+        {**shared, "server": "192.0.2.1", "proto": "tcp", "tls_client_hello": True, "tls_client_hello_frame": 4,
+         "tls_server_hello": True, "tls_server_hello_frame": 5, "first_frame": 3, "last_frame": 6},
+    ]  # fmt: skip
+    times = {"first_time": 0, "last_time": S}
+    filled, _ = add_context(table("flow", [{**times, **row} for row in rows]), table("dns", []), 10 * S)
+    assert filled["name_attempts"].to_list() == [1, 1]
+    assert filled["name_ok"].to_list() == [went, 1]

@@ -169,8 +169,8 @@ FLOW: Final = Table(
         entry("feature", pl.String, "", "feature of the app: text, media, calls, web…"),
         entry("app_basis", pl.String, "", "sni, dns, address or first-bytes"),
         # controls: other attempts
-        entry("name_attempts", pl.Int64, "flows", "flows of this client to this server name (this flow included)"),
-        entry("name_ok", pl.Int64, "flows", "how many of them got a ServerHello or, without TLS, server payload, and no reset to the client before it"),
+        entry("name_attempts", pl.Int64, "flows", "flows of this client to this server name over the same transport (this flow included)"),
+        entry("name_ok", pl.Int64, "flows", "how many of them got a ServerHello (QUIC: or were established) or, without TLS, server payload, and no reset to the client before it"),
         entry("name_reset", pl.Int64, "flows", "how many of them got a reset after their ClientHello and no ServerHello before it"),
         entry("name_silent", pl.Int64, "flows", "how many of them got no server payload and no reset after their ClientHello"),
         entry("endpoint_other_names_ok", pl.Int64, "flows", "flows of this client to the same server address and port, another SNI, that got a ServerHello and no reset to the client before it"),
