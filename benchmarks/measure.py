@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 INTERVAL: Final = 0.02
 """Seconds between two looks at the memory; a peak that is shorter than that may be missed."""
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
+_UNCOMPILED: Final = "PYTHONDONTWRITEBYTECODE"
+"""Set in some containers: it has Python compile a program anew whenever it starts, which no installed one does."""
 _ANSWER: Final = 15  # seconds a program may take to say its version
 
 
@@ -111,7 +113,11 @@ def run(command: list[str], *, memory: bool, watch: bool = True) -> Run:
     with tempfile.TemporaryFile() as complaints:
         start = time.perf_counter()
         process = subprocess.Popen(  # noqa: S603 - fixed commands of the benchmark
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=complaints
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=complaints,
+            env={name: value for name, value in os.environ.items() if name != _UNCOMPILED},
         )
         watcher = _Watch(process.pid, memory=memory) if watch or memory else None
         _, status, usage = os.wait4(process.pid, 0)
