@@ -210,8 +210,8 @@ def _retries(single: pl.DataFrame, out: Columns) -> None:
         asked[tuple(key)].append((time, frames[0]))
     for times in asked.values():
         times.sort()
-    for place in places.tolist():
-        *key, time = single.select(*same, "query_time").row(place)
+    truncated = single.select(*same, "query_time")[places]
+    for place, (*key, time) in zip(places.tolist(), truncated.iter_rows(), strict=True):
         times = asked.get(tuple(key), [])
         at = bisect_left(times, (time, 0))
         found = at < len(times) and times[at][0] - time <= RETRY_NS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from forensics.protocols.dns import TRUNCATED_FLAG
@@ -304,7 +305,8 @@ class Transactions:
         self._transport = transport
         self._most = most
         self._done = done
-        self._open: dict[_Key, _Transaction] = {}
+        # a plain dict walks over all that was deleted when it is asked for its first key
+        self._open: OrderedDict[_Key, _Transaction] = OrderedDict()
         self._last: dict[_Sockets, _Key] = {}
         self._swept = 0
 
