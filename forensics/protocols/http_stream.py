@@ -148,6 +148,7 @@ class MessageStream:
 
     def _begin(self, head: Head, place: int, frame: int, time: int) -> None:
         body = place + head.length
+        self._frames.sort()  # what fills a hole comes before what waited behind it
         frames = [number for number, _ in self._frames]
         message = Message(head, place, body, frames, self._frames[0][1], frame, time)
         self.message = message
@@ -279,6 +280,7 @@ class MessageStream:
         begin = self.at - len(self._held)
         self._held.clear()
         if head is not None:
+            self._frames.sort()
             frames = [number for number, _ in self._frames]
             first, last = self._frames[0][1], self._frames[-1][1]
             self.message = Message(head, begin, begin + head.length, frames, first, frames[-1], last)
