@@ -104,7 +104,7 @@ class _Extras:
 
     def add(self, message: DnsMessage) -> None:
         self.truncated |= bool(message.flags & TRUNCATED_FLAG)
-        if message.edns is not None:
+        if message.edns is not None and len(self.errors) < KEPT:
             self.errors.update(message.edns.extended_errors)
         for service in message.services:
             if len(self.services) < KEPT:

@@ -19,6 +19,7 @@ _V4_BYTES: Final = 4
 _V6_BYTES: Final = 16
 _MAX_OPTIONS: Final = 64
 _MAX_HINTS: Final = 32
+"""Of each of the two kinds."""
 _MAX_ALPN: Final = 16
 _MAX_TEXT: Final = 255
 
@@ -147,7 +148,8 @@ def read_service(data: bytes, at: int, length: int, kind: int) -> Service:
     for key, width in ((_V4HINT, _V4_BYTES), (_V6HINT, _V6_BYTES)):
         value = found.get(key, b"")
         whole &= len(value) % width == 0
-        hints += [address_text(value[i : i + width]) for i in range(0, len(value) - width + 1, width)]
+        last = min(len(value) // width, _MAX_HINTS) * width
+        hints += [address_text(value[i : i + width]) for i in range(0, last, width)]
     port = found.get(_PORT)
     if port is not None and len(port) != _U16.size:
         whole, port = False, None
@@ -158,7 +160,7 @@ def read_service(data: bytes, at: int, length: int, kind: int) -> Service:
         alpn=alpn,
         port=None if port is None else int.from_bytes(port, "big"),
         ech=_ECH in found,
-        hints=tuple(hints[:_MAX_HINTS]),
+        hints=tuple(hints),
         whole=whole,
     )
 
