@@ -267,8 +267,8 @@ def _answer(opened: socket.socket, answer: Callable[[bytes, tuple[str, int]], li
             continue  # an ICMP error for what was sent before
         except OSError:
             return
-        if not data and opened.fileno() < 0:
-            return
+        if not sender:
+            return  # the socket was shut
         for reply in answer(data, sender[:2]):
             try:
                 opened.sendto(reply, sender)

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import struct
 import threading
 import time
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from tests.lab.scenario import Conversation, Session
@@ -35,7 +36,57 @@ class _Leg:
     begun: float
     heard: float
     speaking: bool = True
-    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class _Relay:
+    """Answers STUN and TURN, and speaks to each client that has an allocation."""
+
+    def __init__(self, address: str, quiet_after: float | None, dies_after: float | None) -> None:
+        self._address = address
+        self._quiet_after = math.inf if quiet_after is None else quiet_after
+        self._dies_after = math.inf if dies_after is None else dies_after
+        self._legs: dict[tuple[str, int], _Leg] = {}
+        self.opened: socket.socket | None = None
+
+    def answer(self, data: bytes, sender: tuple[str, int]) -> list[bytes]:
+        now = time.monotonic()
+        leg = self._legs.get(sender)
+        if leg is not None:
+            leg.heard = now
+            leg.speaking = leg.speaking and now - leg.begun < self._dies_after
+        dead = leg is not None and now - leg.begun > self._dies_after
+        if dead or len(data) < 20 or data[0] >> 6 or int.from_bytes(data[4:8], "big") != _COOKIE:
+            return []
+        kind = int.from_bytes(data[:2], "big")
+        told = [(_MAPPED, _mixed(sender)), (_SOFTWARE, b"relay")]
+        if kind == _ALLOCATE:
+            port = 50_000 + sender[1] % 9000
+            told += [(_RELAYED, _mixed((self._address, port))), (_LIFETIME, struct.pack("!I", 600))]
+            if leg is None:
+                self._legs[sender] = leg = _Leg(sender, now, now)
+                threading.Thread(target=self._speak, args=(leg,), daemon=True).start()
+        elif kind == _REFRESH and leg is not None:
+            leg.speaking = False
+            told += [(_LIFETIME, bytes(4))]
+        return [_stun(kind | _SUCCESS, data[8:20], told)]
+
+    def _speak(self, leg: _Leg) -> None:
+        voice = _Voice()
+        next_report = time.monotonic() + 1.0
+        assert self.opened is not None
+        while leg.speaking and time.monotonic() - leg.heard < _GONE_S:
+            now = time.monotonic()
+            if now - leg.begun > self._dies_after:
+                return
+            try:
+                if now - leg.begun < self._quiet_after:
+                    self.opened.sendto(voice.packet(), leg.sender)
+                if now > next_report:
+                    self.opened.sendto(voice.report(), leg.sender)
+                    next_report = now + _RTCP_S
+            except OSError:
+                return
+            voice.pause()
 
 
 def serve_calls(
@@ -51,52 +102,8 @@ def serve_calls(
     ``quiet_after``: from so many seconds on, the other one is on hold: no media, but RTCP and STUN go on.
     ``dies_after``: from then on, the relay itself neither answers nor sends.
     """
-    legs: dict[tuple[str, int], _Leg] = {}
-
-    def answer(data: bytes, sender: tuple[str, int]) -> list[bytes]:
-        now = time.monotonic()
-        leg = legs.get(sender)
-        if leg is not None:
-            leg.heard = now
-            if dies_after is not None and now - leg.begun > dies_after:
-                leg.speaking = False
-                return []
-        if len(data) < 20 or data[0] >> 6 or int.from_bytes(data[4:8], "big") != _COOKIE:
-            return []
-        kind = int.from_bytes(data[:2], "big")
-        told = [(_MAPPED, _mixed(sender)), (_SOFTWARE, b"relay")]
-        if kind == _ALLOCATE:
-            told += [
-                (_RELAYED, _mixed((address, 50_000 + sender[1] % 9000))),
-                (_LIFETIME, struct.pack("!I", 600)),
-            ]
-            if leg is None:
-                legs[sender] = leg = _Leg(sender, now, now)
-                threading.Thread(target=speak, args=(leg,), daemon=True).start()
-        elif kind == _REFRESH and leg is not None:
-            leg.speaking = False
-            told += [(_LIFETIME, bytes(4))]
-        return [_stun(kind | _SUCCESS, data[8:20], told)]
-
-    def speak(leg: _Leg) -> None:
-        voice = _Voice()
-        next_report = time.monotonic() + 1.0
-        while leg.speaking and time.monotonic() - leg.heard < _GONE_S:
-            now = time.monotonic()
-            age = now - leg.begun
-            if dies_after is not None and age > dies_after:
-                return
-            try:
-                if quiet_after is None or age < quiet_after:
-                    opened.sendto(voice.packet(), leg.sender)
-                if now > next_report:
-                    opened.sendto(voice.report(), leg.sender)
-                    next_report = now + _RTCP_S
-            except OSError:
-                return
-            voice.pause()
-
-    opened = session.receive(address, port, answer)
+    relay = _Relay(address, quiet_after, dies_after)
+    relay.opened = session.receive(address, port, relay.answer)
 
 
 def call(
