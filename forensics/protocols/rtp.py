@@ -55,7 +55,7 @@ STATIC_TYPES: Final[dict[int, tuple[str, int]]] = {
     34: ("H263", 90000),
 }
 """Payload type → encoding and clock rate (Hz), https://www.rfc-editor.org/rfc/rfc3551#section-6."""
-CLOCK_RATES: Final = (8000, 16000, 24000, 32000, 44100, 48000, 90000)
+CLOCK_RATES: Final = (8000, 16000, 32000, 48000, 90000)
 """What senders of dynamic payload types use: speech, music, and video."""
 
 _DTLS_VERSIONS: Final = (0xFEFF, 0xFEFD)
