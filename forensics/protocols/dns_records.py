@@ -148,8 +148,8 @@ def read_service(data: bytes, at: int, length: int, kind: int) -> Service:
     for key, width in ((_V4HINT, _V4_BYTES), (_V6HINT, _V6_BYTES)):
         value = found.get(key, b"")
         whole &= len(value) % width == 0
-        last = min(len(value) // width, _MAX_HINTS) * width
-        hints += [address_text(value[i : i + width]) for i in range(0, last, width)]
+        stop = min(len(value) // width, _MAX_HINTS) * width
+        hints += [address_text(value[i : i + width]) for i in range(0, stop, width)]
     port = found.get(_PORT)
     if port is not None and len(port) != _U16.size:
         whole, port = False, None

@@ -39,7 +39,7 @@ BRIEF: Final[dict[str, tuple[str, ...]]] = {
         "server_reply", "established", "close_code",
     ),
     "dns": (
-        "stream", "client", "resolver", "qtype", "qname", "responses", "first_delay_ms", "answers", "app",
+        "transport", "stream", "client", "resolver", "qtype", "qname", "responses", "first_delay_ms", "answers", "app",
         "feature",
     ),
 }  # fmt: skip
