@@ -61,6 +61,10 @@ class _Batch:
     captured: IntArray
     inside: BoolArray
 
+    def where(self, rows: IntArray) -> _Batch:
+        """Copies of some of them."""
+        return _Batch(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+
 
 class MediaCollector:
     """Finds calls; see dictionary/call.py for what it tells of them."""
@@ -107,27 +111,31 @@ class MediaCollector:
         port = np.isin(ends["lo_port"][batch.fs >> 1], PORTS) | np.isin(ends["hi_port"][batch.fs >> 1], PORTS)
         stun = looks_like_stun(batch.head, batch.length, stun_port=port)
         channel = looks_like_channel(batch.head, batch.length)
-        if stun.any():
-            self._read(batch, np.flatnonzero(stun), arrived.data)
         if stun.any() or channel.any():
-            self._unpack(batch, stun, channel, arrived.data)
+            messages = batch.where(np.flatnonzero(stun))
+            inner = self._unpack(batch, stun, channel, arrived.data)
+            self._read(messages, batch.where(inner), arrived.data)
         self._beside(batch, arrived.data)
         self.rtp.add(Candidates(batch.fs, batch.frame, batch.time, batch.head, batch.length))
 
-    def _read(self, batch: _Batch, rows: IntArray, data: npt.NDArray[np.uint8]) -> None:
-        """Parse messages, one after the other."""
-        kind = batch.head[rows, 0].astype(np.int64) << 8 | batch.head[rows, 1]
-        columns = (batch.fs, batch.frame, batch.time, batch.offset, batch.length, batch.captured)
-        for fs, frame, time, offset, length, captured, inside, number in zip(
-            *(values[rows].tolist() for values in columns),
-            batch.inside[rows].tolist(),
-            kind.tolist(),
-            strict=True,
-        ):
+    def _read(self, outer: _Batch, inner: _Batch, data: npt.NDArray[np.uint8]) -> None:
+        """Parse messages, one after the other in the order of the capture: questions before their answers."""
+        both = [
+            row
+            for one in (outer, inner)
+            for row in zip(
+                one.frame.tolist(),
+                one.inside.tolist(),
+                *(values.tolist() for values in (one.fs, one.time, one.offset, one.length, one.captured)),
+                (one.head[:, 0].astype(np.int64) << 8 | one.head[:, 1]).tolist(),
+                strict=True,
+            )
+        ]
+        for frame, inside, fs, time, offset, length, captured, kind in sorted(both):
             flow = self.stun.get(fs >> 1)
             if flow is not None and (
                 flow.messages >= READ
-                or (number in {SEND_INDICATION, DATA_INDICATION} and flow.messages >= _INDICATIONS)
+                or (kind in {SEND_INDICATION, DATA_INDICATION} and flow.messages >= _INDICATIONS)
             ):
                 continue
             with suppress(ProtocolError):
@@ -138,8 +146,8 @@ class MediaCollector:
 
     def _unpack(
         self, batch: _Batch, stun: BoolArray, channel: BoolArray, data: npt.NDArray[np.uint8]
-    ) -> None:
-        """Put what channels and indications carry in their place."""
+    ) -> IntArray:
+        """Put what channels and indications carry in their place; gives the rows where that may be STUN."""
         kind = batch.head[:, 0].astype(np.int64) << 8 | batch.head[:, 1]
         rows = np.flatnonzero(stun & ((kind == SEND_INDICATION) | (kind == DATA_INDICATION)))
         begin = np.zeros(len(batch.fs), dtype=np.int64)
@@ -157,7 +165,7 @@ class MediaCollector:
             rows, at = rows[~found], (at + 4 + (length + 3) // 4 * 4)[~found]
         inner = np.flatnonzero((begin > 0) & (begin < batch.captured) & (size > 0))
         if not len(inner):
-            return
+            return inner
         captured = np.minimum(batch.captured[inner] - begin[inner], size[inner])
         head = gather_rows(data, batch.offset[inner] + begin[inner], batch.head.shape[1])
         head[np.arange(head.shape[1]) >= captured[:, None]] = 0
@@ -166,11 +174,9 @@ class MediaCollector:
         batch.head[inner], batch.length[inner], batch.captured[inner] = head, size[inner], captured
         batch.offset[inner] += begin[inner]
         batch.inside[inner] = True
-        asked = inner[looks_like_stun(head, size[inner], stun_port=np.zeros(len(inner), dtype=np.bool_))]
-        if len(asked):
-            self._read(batch, asked, data)
         carried = inner[looks_like_rtp(head, size[inner])]
         np.add.at(self.sides["carried"], batch.fs[carried], 1)
+        return inner[looks_like_stun(head, size[inner], stun_port=np.zeros(len(inner), dtype=np.bool_))]
 
     def _beside(self, batch: _Batch, data: npt.NDArray[np.uint8]) -> None:
         """DTLS and RTCP, which share the ports with media."""
