@@ -60,7 +60,10 @@ class _Sink:
     def lost(self, place: int, until: int) -> int:
         """Bytes that will not come."""
         talk = self.connection.talk
-        return until if talk is None else talk[0].lost(self.fs & 1, place, until)
+        if talk is None:
+            return until
+        self.begun = True
+        return talk[0].lost(self.fs & 1, place, until)
 
     def differs(self, piece: Piece) -> None:
         """Other bytes for places already taken."""
@@ -120,12 +123,12 @@ class Connections:
             return connection if known else None
         if connection is None:
             connection = self._connections[fs >> 1] = _Connection()
-        side = StreamSide(_Sink(self, connection, fs), 0 if opener == LATE else max(piece.place, 0))
-        connection.sides[fs & 1] = side
+        sink = _Sink(self, connection, fs)
+        side = connection.sides[fs & 1] = StreamSide(sink, 0 if opener == LATE else max(piece.place, 0))
         if opener != LATE:
-            reader, _ = self._talk(connection, self.openers[opener], fs, piece)
+            self._talk(connection, self.openers[opener], fs, piece)
             if side.next:
-                side.next = max(side.next, reader.lost(fs & 1, 0, side.next))
+                side.next = max(side.next, sink.lost(0, side.next))
         return connection
 
     def _talk(
@@ -149,9 +152,10 @@ class Connections:
 
     def _side(self, connection: _Connection, fs: int, before: int, frame: int) -> StreamSide:
         """The second side of a connection; what it had sent before the connection was followed is lost."""
-        side = connection.sides[fs & 1] = StreamSide(_Sink(self, connection, fs))
-        if before > 0 and connection.talk is not None and self.engine.sides["first_D"][fs] < frame:
-            side.next = max(before, connection.talk[0].lost(fs & 1, 0, before))
+        sink = _Sink(self, connection, fs)
+        side = connection.sides[fs & 1] = StreamSide(sink)
+        if before > 0 and self.engine.sides["first_D"][fs] < frame:
+            side.next = max(before, sink.lost(0, before))
         return side
 
     def begins_by(self, fs: int, frame: int) -> bool:

@@ -12,6 +12,7 @@ from pcaps.generate import (
     drops,
     formats,
     hostile,
+    http,
     names,
     phone,
     policing,
@@ -33,6 +34,7 @@ CASES: dict[str, Callable[[World], None]] = {
     **drops.CASES,
     **formats.CASES,
     **hostile.CASES,
+    **http.CASES,
     **names.CASES,
     **phone.CASES,
     **policing.CASES,
@@ -107,6 +109,11 @@ def _expectation(world: World, file: str) -> dict[str, Any]:
         spoken = row.pop("flow")
         row["stream"] = spoken.stream
         row["initial_frames"], row["reply_frames"] = _frames(spoken.initials), _frames(spoken.replies)
+    for row in expect.notes.get("http", []):
+        row["stream"] = row.pop("flow").stream
+        for name in ("request_frames", "response_frames", "other_frames"):
+            if name in row:
+                row[name] = _frames(row[name])
     for row in expect.notes.get("hostile_sni", []):
         row["frame"], row["stream"] = row["frame"].frame, row.pop("flow").stream
     out.update(expect.notes)

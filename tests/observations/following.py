@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from forensics.decode import AddressBook
+from forensics.capture import open_capture
+from forensics.decode import AddressBook, Decoder
 from forensics.flows.engine import FlowEngine
 from forensics.observations.collector import Arrived
 from forensics.observations.datagrams import datagrams
@@ -107,3 +108,18 @@ def follow(packets, cuts=(), *words: bytes, answer=None) -> list[Notes]:
     )
     assert all(notes.done == 1 for notes in kept)
     return kept
+
+
+def follow_file(path: Any, make: Callable[[FlowEngine], Any], packets: int = 1000) -> tuple[Any, FlowEngine]:
+    """What ``make`` makes of an engine, fed a capture file in batches of so many packets; flows finished."""
+    decoder, engine = Decoder(), FlowEngine()
+    made = make(engine)
+    with open_capture(str(path), batch_packets=packets) as reader:
+        for batch in reader:
+            decoded = decoder.decode(batch)
+            found = engine.add(decoded.packets)
+            if len(found):
+                frame, time = decoded.packets["frame"], decoded.packets["time"]
+                made.add(Arrived(found, decoded.data, engine, datagrams(found, decoded.data), frame, time))
+    made.finish(np.arange(engine.flows.rows))
+    return made, engine

@@ -54,3 +54,15 @@ def test_what_follows_a_turned_away_beginning_is_read_once_the_other_side_opens(
     for cuts in ((), range(9)):
         (notes,) = follow(packets.packets, cuts, b"HELO")
         assert (notes.text(0), notes.text(1)) == (b"....tail", b"HELO there")
+
+
+def test_what_went_by_before_is_lost_once():
+    """In mid-flow too: no second word for the bytes before the first captured one."""
+    packets = Talk()
+    packets.c(ACK, 1, 1, data=b"junk")
+    packets.s(ACK, 1, 1, data=b"HELO")
+    packets.c(ACK, 5, 1, data=b"tail")
+    (notes,) = follow(packets.packets, (), b"HELO")
+    assert [call[:4] for call in notes.calls] == [
+        ("lost", 1, 0, 0), ("take", 1, 0, b"HELO"), ("lost", 0, 0, 4), ("take", 0, 4, b"tail"),
+    ]  # fmt: skip
