@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ SHARED_CAPTURES = REPO_ROOT.parent / "shared" / "captures"
 
 NO_TSHARK = "tshark is not on the PATH: make test installs it, or apt-get install tshark"
 NO_SHARED = "no ../shared/captures beside the checkout: the real captures are not compared"
+NO_CAPTURE = "no right to open packet sockets: run the tests as root to test live capture"
 
 
 @pytest.fixture(scope="session")
@@ -39,9 +41,17 @@ def tshark() -> str:
     return path
 
 
+@pytest.fixture(scope="session")
+def may_capture() -> None:
+    try:
+        socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0).close()
+    except (AttributeError, OSError):
+        pytest.skip(NO_CAPTURE)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
-    for reason in (NO_TSHARK, NO_SHARED):
+    for reason in (NO_TSHARK, NO_SHARED, NO_CAPTURE):
         count = sum(reason in text for text in skipped)
         if count:
             terminalreporter.write_line(f"NOT TESTED ({count} tests): {reason}", yellow=True, bold=True)
