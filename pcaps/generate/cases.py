@@ -8,6 +8,7 @@ import yaml
 
 from pcaps.generate import (
     addresses,
+    calls,
     demonstration,
     drops,
     formats,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 CASES: dict[str, Callable[[World], None]] = {
     **addresses.CASES,
+    **calls.CASES,
     **demonstration.CASES,
     **drops.CASES,
     **formats.CASES,
@@ -109,6 +111,9 @@ def _expectation(world: World, file: str) -> dict[str, Any]:
         spoken = row.pop("flow")
         row["stream"] = spoken.stream
         row["initial_frames"], row["reply_frames"] = _frames(spoken.initials), _frames(spoken.replies)
+    for row in expect.notes.get("calls", []):
+        spoken = row.pop("flow")
+        row.update({"stream": spoken.stream, **spoken.told()})
     for row in expect.notes.get("http", []):
         row["stream"] = row.pop("flow").stream
         for name in ("request_frames", "response_frames", "other_frames"):
