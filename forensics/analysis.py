@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from forensics.apps import AppCatalogue
 from forensics.apps.annotate import FLOW_FILLED, FLOW_NEEDED
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from forensics.capture.batch import CaptureNotes
+    from forensics.decode.packets import Decoder
     from forensics.decode.stream import PacketStream
     from forensics.observations.table import FactTable
     from forensics.signatures.model import Finding
@@ -52,6 +53,32 @@ class Analysis:
     """Rule → how many rows had each outcome."""
     closed_gates: dict[str, dict[str, int]] = field(default_factory=dict)
     """Rule → gate → how many rows it kept from being judged."""
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What captures are judged by."""
+
+    signatures: SignatureSet
+    catalogue: AppCatalogue
+    sha256: str
+    """Of all signature files."""
+
+    @classmethod
+    def load(cls) -> Knowledge:
+        """From the files that ship with the package; raises RuleError when one of them cannot be used."""
+        return cls(SignatureSet.load(), AppCatalogue.load(), signature_sha256(signature_root()))
+
+
+class Source(Protocol):
+    """Where packets come from, as far as a judgement needs it."""
+
+    decoder: Decoder
+
+    @property
+    def notes(self) -> CaptureNotes:
+        """See PacketStream."""
+        ...
 
 
 def analyze_capture(  # noqa: PLR0913 - one parameter a choice of the caller
@@ -89,16 +116,13 @@ def analyze_packets(
 
     The hashes in the notes of the result come when the stream is closed. See analyze_capture for the rest.
     """
-    signatures = SignatureSet.load()
-    collectors = Collectors(stream.decoder.book, stream.decoder.tunnels, asked=asked | signatures.asked())
-    catalogue = AppCatalogue.load()
+    knowledge = Knowledge.load()
+    collectors = Collectors(
+        stream.decoder.book, stream.decoder.tunnels, asked=asked | knowledge.signatures.asked()
+    )
     _collect(stream, collectors, progress)
-    tables = {
-        table: fact_table(table, rows, chunk_rows=chunk_rows) for table, rows in collectors.finish().items()
-    }
-    add_phone_notes(stream.notes, stream.decoder.phone)
     # What follows needs no more of the file, but its hash may still be on the way.
-    return _judged(name, stream, collectors, tables, (signatures, catalogue))
+    return conclude(name, stream, collectors, knowledge, chunk_rows=chunk_rows)
 
 
 def _collect(
@@ -111,17 +135,18 @@ def _collect(
             progress(stream.position, stream.size)
 
 
-def _judged(
-    name: str,
-    stream: PacketStream,
-    collectors: Collectors,
-    tables: dict[str, FactTable],
-    knowledge: tuple[SignatureSet, AppCatalogue],
+def conclude(
+    name: str, source: Source, collectors: Collectors, knowledge: Knowledge, *, chunk_rows: int = CHUNK_ROWS
 ) -> Analysis:
-    """From what was collected to findings and verdicts."""
-    notes = stream.notes
-    signatures, catalogue = knowledge
-    evaluation = evaluate(signatures, _compared(tables, catalogue, stream.decoder.last_time or 0))
+    """From what was collected to findings and verdicts; the collectors are finished by it."""
+    tables = {
+        table: fact_table(table, rows, chunk_rows=chunk_rows) for table, rows in collectors.finish().items()
+    }
+    notes = source.notes
+    add_phone_notes(notes, source.decoder.phone)
+    evaluation = evaluate(
+        knowledge.signatures, _compared(tables, knowledge.catalogue, source.decoder.last_time or 0)
+    )
     tables = evaluation.tables
     owners = name_phone_apps(tables["flow"].columns(["phone_uid", "phone_app"]), notes.phone_apps)
     tables["flow"] = tables["flow"].fill(owners.select("phone_app"))
@@ -129,15 +154,15 @@ def _judged(
     return Analysis(
         name=name,
         notes=notes,
-        first_time=stream.decoder.first_time,
-        last_time=stream.decoder.last_time,
-        quality=quality.capture_quality(notes, stream.decoder.counts, collectors, counted),
+        first_time=source.decoder.first_time,
+        last_time=source.decoder.last_time,
+        quality=quality.capture_quality(notes, source.decoder.counts, collectors, counted),
         tables=tables,
         findings=evaluation.findings,
         verdicts=judge(tables, evaluation.findings),
         limits=limits(tables, evaluation.findings),
-        signature_count=signatures.count,
-        signature_sha256=signature_sha256(signature_root()),
+        signature_count=knowledge.signatures.count,
+        signature_sha256=knowledge.sha256,
         outcomes={
             rule: {str(outcome): count for outcome, count in found.items()}
             for rule, found in sorted(evaluation.outcomes.items())

@@ -6,7 +6,7 @@ import os
 import tempfile
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
@@ -33,6 +33,7 @@ class _Block:
     offset: int
     size: int
     """Bytes from ``offset`` on, an Arrow IPC file."""
+    file: BinaryIO
 
 
 class TableStore:
@@ -58,6 +59,15 @@ class TableStore:
         self._rank: IntArray | None = None
         self._renumber: dict[str, IntArray] = {}
         self._replaced: dict[str, pl.Series] = {}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> TableStore:
+        """A table that has the same rows and goes on by itself; what was written so far is read by both."""
+        other = TableStore(self.schema, number=self._number)
+        other.height, other._rank = self.height, self._rank
+        other._held, other._held_ties = self._held, self._held_ties
+        other._blocks, other._ties = self._blocks.copy(), self._ties.copy()
+        other._renumber, other._replaced = self._renumber.copy(), self._replaced.copy()
+        return other
 
     def append(self, frame: pl.DataFrame, ties: IntArray | None = None) -> None:
         """Add rows; where the order leaves a tie, ``ties`` (int64, one a row) decides, then the order of appending."""
@@ -199,7 +209,7 @@ class TableStore:
                 self._file.seek(self._end)
                 self._file.write(buffer.getbuffer())
                 self._file.flush()
-                self._blocks.append(_Block(first + begin, part.height, self._end, buffer.tell()))
+                self._blocks.append(_Block(first + begin, part.height, self._end, buffer.tell(), self._file))
                 self._end += buffer.tell()
         except OSError as error:
             message = (
@@ -209,8 +219,8 @@ class TableStore:
             raise ForensicsError(message) from error
 
     def _read(self, block: _Block, names: list[str] | None) -> pl.DataFrame:
-        if self._file is None:
+        if block.file.closed:
             message = "the table is closed"
             raise ValueError(message)
-        data = os.pread(self._file.fileno(), block.size, block.offset)
+        data = os.pread(block.file.fileno(), block.size, block.offset)
         return pl.read_ipc(BytesIO(data), columns=names)

@@ -6,7 +6,7 @@ https://www.rfc-editor.org/rfc/rfc9001#section-5 and https://www.rfc-editor.org/
 from __future__ import annotations
 
 import hmac
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from forensics.protocols.errors import ProtocolError
 from forensics.protocols.quic import FIRST_DRAFT, MVFST, MVFST_V1, Q050, V1, V2
@@ -81,6 +81,10 @@ class InitialKeys:
         self._aead = AESGCM(self.key)
         # One block under header protection is all that ECB is used for, as RFC 9001 5.4.3 says.
         self._mask: CipherContext = Cipher(AES(self.hp), ECB()).encryptor()  # noqa: S305 - see above
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> InitialKeys:
+        """They never change, and their AES contexts cannot be copied."""
+        return self
 
     def open(self, datagram: bytes, packet: Packet) -> tuple[int, bytes] | None:
         """Packet number and payload of an Initial packet; None where these are not its keys.
