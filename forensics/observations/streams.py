@@ -90,8 +90,11 @@ class StreamCollector:
         self._table.grow_to(2 * (int(batch.flow[-1]) + 1))
         flags = batch.column["flags"]
         plain = batch.tcp & ((flags & RST) == 0)
-        data = _Packets.of(batch, np.flatnonzero(plain & (batch.column["payload_len"] > 0)))
-        openings = self._ask(batch, arrived.data, data)
+        carries = plain & (batch.column["payload_len"] > 0)
+        data = _Packets.of(batch, np.flatnonzero(carries & self._live(batch)))
+        openings, reopened = self._ask(batch, arrived.data, data)
+        if reopened:
+            data = _Packets.of(batch, np.flatnonzero(carries & self._live(batch)))
         chosen = data.where(self._wanted(data))
         troubled = self._troubled(chosen)
         if len(troubled):
@@ -112,26 +115,36 @@ class StreamCollector:
         )
         self._table["want"][[fs for fs in idle.tolist() if fs >> 1 not in self.connections]] = NEVER
 
-    def _ask(self, batch: FlowBatch, data: npt.NDArray[np.uint8], packets: _Packets) -> dict[int, int]:
-        """Shows the sides that begin in this batch to the openers; row → which of them wants the connection."""
+    def _live(self, batch: FlowBatch) -> BoolArray:
+        """Packets of senders of whom more is wanted, or of whom something is remembered: most are of no others."""
+        side = batch.fs[batch.starts]
+        live = (self._table["want"][side] != NEVER) | (self._table["since"][side] != NEVER)
+        return np.repeat(live, np.diff(np.append(batch.starts, len(batch))))
+
+    def _ask(
+        self, batch: FlowBatch, data: npt.NDArray[np.uint8], packets: _Packets
+    ) -> tuple[dict[int, int], bool]:
+        """Shows the sides that begin in this batch to the openers; row → which of them wants the connection.
+
+        Also, whether more is wanted now of a side of which nothing was.
+        """
         table = self._table
         fresh = np.flatnonzero((packets.end > table["want"][packets.fs]) & ~table["asked"][packets.fs])
         firsts = packets.where(fresh[run_starts(packets.fs[fresh])])
         if not len(firsts.rows):
-            return {}
+            return {}, False
         table["asked"][firsts.fs] = True
         found = self._looks(batch, data, firsts)
         found[firsts.place > firsts.before] = LATE
         hit = found < len(self.openers)
         flows = firsts.fs[hit] >> 1
-        for side in (0, 1):
-            fs = 2 * flows + side
-            table["open"][fs] = True
-            # one side may have been turned away before the other began
-            table["want"][fs] = np.where(table["want"][fs] == NEVER, 0, table["want"][fs])
+        both = both_sides(flows)
+        table["open"][both] = True
+        closed = both[table["want"][both] == NEVER]  # turned away before the other side began
+        table["want"][closed] = 0
         missed = firsts.fs[~hit]
         table["want"][missed[~table["open"][missed]]] = NEVER
-        return dict(zip(firsts.rows[hit].tolist(), found[hit].tolist(), strict=True))
+        return dict(zip(firsts.rows[hit].tolist(), found[hit].tolist(), strict=True)), bool(len(closed))
 
     def _looks(self, batch: FlowBatch, data: npt.NDArray[np.uint8], firsts: _Packets) -> IntArray:
         """Number of the first opener that says yes to each; that of none where none does."""
@@ -139,7 +152,8 @@ class StreamCollector:
         offset = batch.column["payload_offset"][firsts.rows]
         length = batch.column["payload_captured"][firsts.rows].astype(np.int64)
         head = gather_rows(data, offset, HEAD_BYTES)
-        head[np.arange(HEAD_BYTES) >= length[:, None]] = 0
+        short = np.flatnonzero(length < HEAD_BYTES)
+        head[short] *= np.arange(HEAD_BYTES) < length[short, None]
         flow, second = firsts.fs >> 1, (firsts.fs & 1) == 1
         low, high = keys["lo_port"][flow], keys["hi_port"][flow]
         port, peer_port = np.where(second, high, low), np.where(second, low, high)

@@ -86,19 +86,21 @@ class Framing(NamedTuple):
 
 def looks_like_http(head: npt.NDArray[np.uint8], length: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """Which first bytes (n × 8 or more, zero padded; ``length`` valid ones) are or may become a message."""
-    first = np.ascontiguousarray(head[:, :8]).view(">u8")[:, 0].astype(np.uint64)
-    have = np.clip(length, 0, 8).astype(np.uint64)
-    known = np.where(
-        have == 0, np.uint64(0), ~np.uint64(0) << (np.uint64(64) - np.maximum(have, 1) * np.uint64(8))
-    )
-    found = np.zeros(len(first), dtype=np.bool_)
+    found = (length > 0) & _FIRST[head[:, 0]]
+    likely = np.flatnonzero(found)
+    first = np.ascontiguousarray(head[likely, :8]).view(">u8")[:, 0].astype(np.uint64)
+    have = np.minimum(length[likely], 8).astype(np.uint64)
+    known = ~np.uint64(0) << (np.uint64(64) - have * np.uint64(8))
+    begins = np.zeros(len(likely), dtype=np.bool_)
     for word in _BEGINNINGS:
         mask = known & np.uint64(((1 << 8 * len(word)) - 1) << (64 - 8 * len(word)))
-        found |= (first & mask) == (np.uint64(int.from_bytes(word.ljust(8, b"\0"))) & mask)
-    return found & (length > 0)
+        begins |= (first & mask) == (np.uint64(int.from_bytes(word.ljust(8, b"\0"))) & mask)
+    found[likely] = begins
+    return found
 
 
 _BEGINNINGS: Final = tuple(sorted({(method + b" ")[:8] for method in METHODS} | {_STATUS}))
+_FIRST: Final = np.isin(np.arange(256), [word[0] for word in _BEGINNINGS])
 
 
 def begins_message(data: bytes) -> bool:
