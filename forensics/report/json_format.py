@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from importlib import resources
+from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from forensics import __version__
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from forensics.analysis import Analysis
     from forensics.report.owners import PhoneApp
     from forensics.signatures.model import Finding
-    from forensics.verdicts.model import Limit
+    from forensics.verdicts.model import Limit, Verdict
 
 SCHEMA: Final = "forensics-report/1"
 
@@ -61,20 +62,8 @@ def json_report(analysis: Analysis) -> dict[str, Any]:
                 for file in notes.files
             ],
         },
-        "verdicts": [
-            {
-                "app": verdict.app,
-                "feature": verdict.feature,
-                "status": verdict.status,
-                "mechanisms": list(verdict.mechanisms),
-                "level": verdict.level,
-                "flows": verdict.flows,
-                "findings": list(verdict.findings),
-                "summary": verdict.summary,
-            }
-            for verdict in analysis.verdicts
-        ],
-        "findings": [_finding(finding, owners) for finding in analysis.findings],
+        "verdicts": [json_verdict(verdict) for verdict in analysis.verdicts],
+        "findings": [json_finding(finding, owners) for finding in analysis.findings],
         "limits": [_limit(limit) for limit in analysis.limits],
         "signatures": {rule: dict(counts) for rule, counts in sorted(analysis.outcomes.items())},
         "tables": {name: analysis.tables[name].height for name in sorted(analysis.tables)},
@@ -85,9 +74,14 @@ def json_report(analysis: Analysis) -> dict[str, Any]:
 
 def dump_json(analysis: Analysis, stream: IO[str]) -> None:
     """Write the report and a final newline; pure ASCII, so that nothing in it can steer a terminal."""
+    stream.write(json_text(json_report(analysis), indent=2) + "\n")
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:  # noqa: ANN401 - any JSON-like value
+    """``value`` as JSON in pure ASCII, without control characters."""
     # DEL is ASCII, and json leaves it alone.
-    text = json.dumps(json_report(analysis), ensure_ascii=True, allow_nan=False, indent=2)
-    stream.write(text.replace("\x7f", "\\u007f") + "\n")
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, indent=indent)
+    return text.replace("\x7f", "\\u007f")
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - any JSON-like value
@@ -103,7 +97,24 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - any JSON-like value
     return str(value)
 
 
-def _finding(finding: Finding, owners: Mapping[tuple[str, int], PhoneApp]) -> dict[str, Any]:
+def json_verdict(verdict: Verdict) -> dict[str, Any]:
+    """One item of ``verdicts``."""
+    return {
+        "app": verdict.app,
+        "feature": verdict.feature,
+        "status": verdict.status,
+        "mechanisms": list(verdict.mechanisms),
+        "level": verdict.level,
+        "flows": verdict.flows,
+        "findings": list(verdict.findings),
+        "summary": verdict.summary,
+    }
+
+
+def json_finding(
+    finding: Finding, owners: Mapping[tuple[str, int], PhoneApp] = MappingProxyType({})
+) -> dict[str, Any]:
+    """One item of ``findings``; ``owners`` are the phone apps of connections (protocol, stream)."""
     return {
         "id": finding.id,
         "signature": finding.signature,
