@@ -1,4 +1,4 @@
-"""Calls: STUN, TURN and RTP on UDP conversations, and what they add up to."""
+"""Calls: STUN, TURN and RTP, over UDP and in TCP streams, and what they add up to."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ import polars as pl
 
 from forensics.capture.gather import gather_rows
 from forensics.flows.arrays import NEVER, GrowingColumns, IntArray, both_sides
+from forensics.observations.datagrams import HEAD_BYTES
 from forensics.observations.dictionary import CALL, FLOW
 from forensics.observations.dictionary.call import FLOW_CALL
 from forensics.observations.media_facts import Side, call_facts, flow_facts
 from forensics.observations.media_rtp import Candidates, RtpStreams
 from forensics.observations.media_stun import StunFlow
+from forensics.observations.media_tcp import TurnReader, Unit, begins_plain, begins_prefixed
+from forensics.observations.readers import Opener
 from forensics.observations.series import where_known
 from forensics.protocols.errors import ProtocolError
 from forensics.protocols.rtp import looks_like_dtls, looks_like_rtcp, looks_like_rtp, parse_rtcp
@@ -86,11 +89,20 @@ class MediaCollector:
             }
         )
         self._clock = 0
+        self._units: list[Unit] = []
+        self.openers = (
+            Opener("turn", begins_plain, lambda one: TurnReader(one, self._units.append, prefixed=False)),
+            Opener(
+                "ice-tcp", begins_prefixed, lambda one: TurnReader(one, self._units.append, prefixed=True)
+            ),
+        )
+        """For the StreamCollector that follows the connections."""
 
     def add(self, arrived: Arrived) -> None:
         """Take in one batch."""
         if len(arrived.clock):
             self._clock = int(arrived.clock[-1])
+        self._streams()
         given = arrived.datagrams
         if not len(given):
             return
@@ -105,17 +117,39 @@ class MediaCollector:
             given.captured,
             np.zeros(len(given), dtype=np.bool_),
         )
-        self.sides.grow_to(2 * (int(batch.fs.max()) // 2 + 1))
-        self.rtp.sides.grow_to(self.sides.rows)
         ends = arrived.engine.conversations.flows
         port = np.isin(ends["lo_port"][batch.fs >> 1], PORTS) | np.isin(ends["hi_port"][batch.fs >> 1], PORTS)
+        self._take(batch, arrived.data, port)
+
+    def _streams(self) -> None:
+        """The messages that came in TCP streams since the last time, each as if it were a datagram."""
+        units, self._units[:] = list(self._units), []
+        if not units:
+            return
+        units.sort(key=lambda unit: unit.fs)
+        data = np.frombuffer(b"".join(unit.data for unit in units), np.uint8)
+        captured = np.array([len(unit.data) for unit in units], dtype=np.int64)
+        offset = np.cumsum(captured) - captured
+        head = gather_rows(data, offset, HEAD_BYTES)
+        head[np.arange(HEAD_BYTES) >= captured[:, None]] = 0
+        fs, frame, time, length = (
+            np.array([getattr(unit, name) for unit in units], dtype=np.int64)
+            for name in ("fs", "frame", "time", "length")
+        )
+        nowhere = np.zeros(len(units), dtype=np.bool_)
+        self._take(_Batch(fs, frame, time, offset, head, length, captured, nowhere.copy()), data, nowhere)
+
+    def _take(self, batch: _Batch, data: npt.NDArray[np.uint8], port: BoolArray) -> None:
+        """STUN, what relays carry, and media; ``port`` says what came from or to a port of STUN."""
+        self.sides.grow_to(2 * (int(batch.fs.max()) // 2 + 1))
+        self.rtp.sides.grow_to(self.sides.rows)
         stun = looks_like_stun(batch.head, batch.length, stun_port=port)
         channel = looks_like_channel(batch.head, batch.length)
         if stun.any() or channel.any():
             messages = batch.where(np.flatnonzero(stun))
-            inner = self._unpack(batch, stun, channel, arrived.data)
-            self._read(messages, batch.where(inner), arrived.data)
-        self._beside(batch, arrived.data)
+            inner = self._unpack(batch, stun, channel, data)
+            self._read(messages, batch.where(inner), data)
+        self._beside(batch, data)
         self.rtp.add(Candidates(batch.fs, batch.frame, batch.time, batch.head, batch.length))
 
     def _read(self, outer: _Batch, inner: _Batch, data: npt.NDArray[np.uint8]) -> None:
@@ -198,7 +232,9 @@ class MediaCollector:
                         self.sides["reported"][fs] = max(int(self.sides["reported"][fs]), worst)
 
     def finish(self, flows: IntArray) -> None:
-        """Nothing is held back here."""
+        """What the streams of these flows still held has come by now."""
+        del flows
+        self._streams()
 
     def flow_columns(self, sides: Sides) -> Mapping[str, Any]:
         """What the dictionary calls FLOW_CALL; no column at all where there is neither STUN nor RTP."""
@@ -235,6 +271,8 @@ class MediaCollector:
         dtls[known] = first < NEVER
         spoken = np.array([flow in self.stun for flow in sides.flow.tolist()], dtype=np.bool_)
         streams = self.rtp.media(sides.flow, dtls | spoken)
+        if not len(streams) and not spoken.any():
+            return []
         by_side: dict[int, list[int]] = {}
         for stream, fs in zip(streams.tolist(), self.rtp.table["fs"][streams].tolist(), strict=True):
             by_side.setdefault(fs, []).append(stream)
