@@ -53,7 +53,8 @@ def looks_like_dns(heads: Heads) -> BoolArray:
     few = (head[:, _QUESTIONS] == 0) & (head[:, _QUESTIONS + 1] <= _MOST_QUESTIONS)
     # https://www.rfc-editor.org/rfc/rfc8446#section-5.1 : a record of TLS with a hello is much like it
     tls = (head[:, 0] == 0x16) & (head[:, 1] == 3) & (head[:, 2] <= 4) & np.isin(head[:, 5], (1, 2))  # noqa: PLR2004
-    return port & long_enough & opcode & ((length <= _QUESTIONS + 1) | few) & ~tls
+    found: BoolArray = port & long_enough & opcode & ((length <= _QUESTIONS + 1) | few) & ~tls
+    return found
 
 
 class _Side:
