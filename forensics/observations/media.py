@@ -15,6 +15,7 @@ from forensics.observations.datagrams import HEAD_BYTES
 from forensics.observations.dictionary import CALL, FLOW
 from forensics.observations.dictionary.call import FLOW_CALL
 from forensics.observations.media_facts import Side, call_facts, flow_facts
+from forensics.observations.media_pace import Paces
 from forensics.observations.media_rtp import Candidates, RtpStreams
 from forensics.observations.media_stun import StunFlow
 from forensics.observations.media_tcp import TurnReader, Unit, begins_plain, begins_prefixed
@@ -79,6 +80,7 @@ class MediaCollector:
         self._asked = asked
         self.stun: dict[int, StunFlow] = {}
         self.rtp = RtpStreams()
+        self.paces = Paces()
         self.sides = GrowingColumns(
             {
                 "dtls": (np.int64, NEVER),  # first frame
@@ -103,6 +105,7 @@ class MediaCollector:
         if len(arrived.clock):
             self._clock = int(arrived.clock[-1])
         self._streams()
+        self.paces.add(arrived.flows, arrived.engine)
         given = arrived.datagrams
         if not len(given):
             return
@@ -237,20 +240,22 @@ class MediaCollector:
         self._streams()
 
     def flow_columns(self, sides: Sides) -> Mapping[str, Any]:
-        """What the dictionary calls FLOW_CALL; no column at all where there is neither STUN nor RTP."""
+        """What the dictionary calls FLOW_CALL; columns that would be null in all rows are left out."""
+        columns = self.paces.columns(sides)
         found = self._found(sides)
         if not found:
-            return {}
+            return columns
         where = np.full(len(sides), -1, dtype=np.int64)
         where[[row for row, *_ in found]] = np.arange(len(found))
         place = where_known(where, where >= 0)
         told = [flow_facts(stun, ways, self._clock) for _, stun, ways in found]
-        return {
+        of_calls = {
             column.name: pl.Series(
                 [one.get(column.name) for one in told], dtype=FLOW.column(column.name).dtype
             ).gather(place)
             for column in FLOW_CALL
         }
+        return {**of_calls, **columns}
 
     def rows(self, table: str, sides: Sides) -> pl.DataFrame:
         """The call table: one row a conversation with STUN or RTP."""
@@ -293,4 +298,5 @@ class MediaCollector:
         for flow in flows.tolist():
             self.stun.pop(flow, None)
         self.rtp.clear(flows)
+        self.paces.clear(flows)
         self.sides.clear(both_sides(flows))

@@ -103,6 +103,12 @@ FLOW_CALL: Final[tuple[Column, ...]] = (
     entry("media_ended", pl.String, "", "how the media ended: one-way-only, one-way-stopped, rtcp-bye, still-running-at-end or both-silent (see the call table)"),
     entry("first_media_frame", pl.Int64, "frame", "first media packet of either side", role="media"),
     entry("last_media_frame", pl.Int64, "frame", "last one", role="media"),
+    entry("paced_to_server_ms", pl.Float64, "ms", "whole seconds of the clock in which the client sent 10 to 200 datagrams, the pace of voice whatever is in them; its first 50 are not counted; null with fewer, as the next two"),
+    entry("active_to_server_ms", pl.Float64, "ms", "seconds in which it sent any"),
+    entry("datagram_size_to_server", pl.Int64, "bytes", "median payload of these datagrams, rounded up to a multiple of 64"),
+    entry("paced_to_client_ms", pl.Float64, "ms", "whole seconds of the clock in which the server sent 10 to 200 datagrams, the pace of voice whatever is in them; its first 50 are not counted; null with fewer, as the next two"),
+    entry("active_to_client_ms", pl.Float64, "ms", "seconds in which it sent any"),
+    entry("datagram_size_to_client", pl.Int64, "bytes", "median payload of these datagrams, rounded up to a multiple of 64"),
 )
-"""Columns of the flow table: what STUN and RTP tell."""
+"""Columns of the flow table: what STUN and RTP tell, and how steadily datagrams come."""
 # fmt: on
