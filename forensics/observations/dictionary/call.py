@@ -17,6 +17,8 @@ CALL: Final = Table(
         *identity(),
         entry("first_time", pl.Int64, "ns", "of that frame, since the epoch"),
         entry("last_frame", pl.Int64, "frame", "last frame of STUN or media", role="last"),
+        entry("session", pl.Int64, "", "number of the call that the conversation belongs to: those of one socket of the client that overlap, as ICE makes them", "RFC 8445"),
+        entry("session_flows", INTS, "", "rows of the flow table of all its conversations"),
         # STUN and TURN
         entry("stun_requests", pl.Int64, "packets", "requests of the client, those sent again included; WhatsApp's own types, to which no answer is known, are not among them", "RFC 8489 6.1, Wireshark stun.type"),
         entry("stun_transactions", pl.Int64, "packets", "different transactions among them"),
