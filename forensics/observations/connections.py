@@ -234,5 +234,6 @@ class Connections:
                 self._keeping.pop(2 * flow + s, None)
                 side.forget()
             self._connections.pop(flow, None)
+            connection.sides = [None, None]  # their sinks know the connection
             if connection.talk is not None:
                 connection.talk[0].finish()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -31,14 +31,25 @@ _MS: Final = 1e6
 _PORT: Final = re.compile(r":\d{1,5}\Z")
 
 
+class _Told(NamedTuple):
+    """What is kept of a connection until its flow goes to the tables."""
+
+    requests: int
+    responses: int
+    telling: dict[str, Any]
+    """The row of the exchange that the flow table tells of."""
+    rows: list[dict[str, Any]]
+    """All rows, if somebody asks for the table."""
+
+
 class HttpCollector:
-    """Keeps the readers of HTTP connections until their flows go to the tables; see collector.Collector."""
+    """Keeps what the readers of HTTP connections found until their flows go to the tables; see collector.Collector."""
 
     tables: tuple[Table, ...] = (HTTP,)
 
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
-        self._readers: dict[int, HttpReader] = {}
+        self._told: dict[int, _Told] = {}
         self._engine: FlowEngine | None = None
         self.openers = (Opener("http", _looks, self._make),)
         """For the StreamCollector that follows the connections."""
@@ -51,12 +62,22 @@ class HttpCollector:
         self._engine = arrived.engine
 
     def _done(self, reader: HttpReader) -> None:
-        if reader.exchanges:
-            self._readers[reader.opening.flow] = reader
-            for exchange in reader.exchanges:
-                for message in (exchange.request, *(answer.message for answer in exchange.answers[:1])):
-                    if message is not None:
-                        self._reach(2 * reader.opening.flow, message)
+        exchanges = reader.exchanges
+        if not exchanges:
+            return
+        for exchange in exchanges:
+            for message in (exchange.request, *(answer.message for answer in exchange.answers[:1])):
+                if message is not None:
+                    self._reach(2 * reader.opening.flow, message)
+        rows = []
+        if self._asked.table(HTTP.name):
+            rows = [_describe(exchange) for exchange in sorted(exchanges, key=lambda one: one.first_frame)]
+        self._told[reader.opening.flow] = _Told(
+            sum(exchange.request is not None for exchange in exchanges),
+            sum(bool(exchange.answers) for exchange in exchanges),
+            _describe(_telling(exchanges)),
+            rows,
+        )
 
     def _reach(self, fs: int, message: Message) -> None:
         """What was not looked at went by only as far as its sender came."""
@@ -79,16 +100,12 @@ class HttpCollector:
     def clear(self, flows: IntArray) -> None:
         """Forget these flows."""
         for flow in flows.tolist():
-            self._readers.pop(flow, None)
+            self._told.pop(flow, None)
 
-    def _found(self, sides: Sides) -> list[tuple[int, HttpReader]]:
-        if not self._readers:
+    def _found(self, sides: Sides) -> list[tuple[int, _Told]]:
+        if not self._told:
             return []
-        return [
-            (row, self._readers[flow])
-            for row, flow in enumerate(sides.flow.tolist())
-            if flow in self._readers
-        ]
+        return [(row, self._told[flow]) for row, flow in enumerate(sides.flow.tolist()) if flow in self._told]
 
     def flow_columns(self, sides: Sides) -> Mapping[str, Any]:
         """What the dictionary calls FLOW_HTTP; no column at all where nothing is HTTP."""
@@ -96,16 +113,11 @@ class HttpCollector:
         if not found:
             return {}
         rows = np.array([row for row, _ in found], dtype=np.int64)
-        told = [_describe(_telling(reader.exchanges)) for _, reader in found]
         values = {
-            "http_requests": [
-                sum(exchange.request is not None for exchange in reader.exchanges) for _, reader in found
-            ],
-            "http_responses": [
-                sum(bool(exchange.answers) for exchange in reader.exchanges) for _, reader in found
-            ],
-            "http_host": [_name(one["host"]) for one in told],
-            **{name: [one[of_table] for one in told] for name, of_table in FLOW_NAMES.items()},
+            "http_requests": [told.requests for _, told in found],
+            "http_responses": [told.responses for _, told in found],
+            "http_host": [_name(told.telling["host"]) for _, told in found],
+            **{name: [told.telling[of_table] for _, told in found] for name, of_table in FLOW_NAMES.items()},
         }
         return {
             column.name: at_rows(len(sides), rows, values[column.name], column.dtype)  # type: ignore[arg-type]
@@ -117,11 +129,7 @@ class HttpCollector:
         if table != HTTP.name:
             raise KeyError(table)
         schema = {c.name: c.dtype for c in HTTP.columns if c.name in _DESCRIBED}
-        rows = [
-            {"flow": row, **_describe(exchange)}
-            for row, reader in self._found(sides)
-            for exchange in sorted(reader.exchanges, key=lambda exchange: exchange.first_frame)
-        ]
+        rows = [{"flow": row, **one} for row, told in self._found(sides) for one in told.rows]
         return pl.DataFrame(rows, schema=schema, orient="row")
 
 

@@ -253,4 +253,8 @@ class HttpReader:
         """See StreamReader."""
         for stream in (*self._streams, *([self._other[0]] if self._other else [])):
             stream.cut_head()
+        self._streams, self._other = (
+            [],
+            None,
+        )  # they know this reader: without them it goes when nobody needs it
         self._done(self)

@@ -165,7 +165,7 @@ def _read_head(data: bytes, length: int, *, whole: bool) -> Head:
         name, colon, value = line.partition(b":")
         if not colon or not name or name[:1] in b" \t":
             continue
-        key = printable(name.strip().lower(), 64)
+        key = name[:64].strip().lower().decode("latin-1")  # to look up, never shown
         value = value.strip()
         if key not in fields:
             fields[key] = value
@@ -230,9 +230,12 @@ def title_of(body: bytes, content_type: bytes = b"") -> str | None:
 def readable(data: bytes, limit: int = 255, charset: str = "utf-8") -> str:
     r"""Text for people: white space as one space, what cannot be shown (and ``\``) escaped, cut to ``limit``."""
     text = data.decode(charset if charset in _CHARSETS else "utf-8", errors="replace")
+    text = " ".join(text.split())
+    if text.isprintable() and "\\" not in text:
+        return text[:limit]
     pieces: list[str] = []
     room = limit
-    for char in " ".join(text.split()):
+    for char in text[:limit]:
         shown = char if char.isprintable() and char != "\\" else f"\\x{ord(char):02x}"
         room -= len(shown)
         if room < 0:

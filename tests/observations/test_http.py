@@ -36,6 +36,21 @@ class Both:
         self.http.finish(flows)
 
 
+def test_without_the_table_the_flow_columns_are_the_same():
+    class Bare(Both):
+        def __init__(self, engine):
+            self.http = HttpCollector(Asked())
+            self.streams = StreamCollector(engine, self.http.openers)
+
+    packets = talk(("c", get("/1")), ("s", GENUINE), ("c", get("/2")))
+    sides = Sides(NOBODY, 2 * NOBODY, 2 * NOBODY + 1)
+    bare = feed(packets, (), Bare).http
+    assert {name: values.to_list()[0] for name, values in bare.flow_columns(sides).items()} == told(packets)[
+        1
+    ]
+    assert bare.rows("http", sides).height == 0
+
+
 def told(packets, cuts=()):
     """(rows of the http table, row of the flow table)."""
     http = feed(packets, cuts, Both).http
