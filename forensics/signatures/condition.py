@@ -150,11 +150,9 @@ def compile_condition(item: Item, table: Table, what: str) -> Condition:
     columns = _columns(item, sql, table, what)
     try:
         expr = pl.sql_expr(sql)
-        probe = probe_frame(table)
-        dtype = probe.lazy().select(expr.alias("result")).collect_schema()["result"]
+        dtype = probe_frame(table).select(expr.alias("result"))["result"].dtype
         if dtype != pl.Boolean:
             raise RuleError(place, f"{what} must be true or false for each row; this gives {dtype}")
-        probe.select(expr.alias("result"))
     except pl.exceptions.PolarsError as error:
         first = (str(error).splitlines() or ["unreadable"])[0]
         raise RuleError(place, f"{what} does not compute: {clean(first, 160)}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,15 +38,21 @@ class Table:
     columns: tuple[Column, ...]
 
     def schema(self) -> pl.Schema:
-        """Column names and polars types, in order."""
-        return pl.Schema({column.name: column.dtype for column in self.columns})
+        """Column names and polars types, in order; not to be changed."""
+        return self._schema
 
     def column(self, name: str) -> Column:
         """The entry of one column; KeyError when there is none."""
-        for column in self.columns:
-            if column.name == name:
-                return column
-        raise KeyError(name)
+        return self._by_name[name]
+
+    @functools.cached_property
+    def _schema(self) -> pl.Schema:
+        # rules ask for it a hundred times while they are loaded
+        return pl.Schema({column.name: column.dtype for column in self.columns})
+
+    @functools.cached_property
+    def _by_name(self) -> dict[str, Column]:
+        return {column.name: column for column in self.columns}
 
 
 def entry(  # noqa: PLR0913 - a dictionary entry has six fields
