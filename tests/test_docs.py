@@ -53,15 +53,16 @@ def in_two(raw):
     return raw[:24], raw[24:at], raw[at:]
 
 
-def test_the_readme_has_the_table_of_formats():
+@pytest.mark.parametrize("name", ["formats", "protocols"])
+def test_the_readme_has_the_tables_that_are_printed(name):
     shown = re.search(
-        r"^<!-- formats: begin -->\n(.*?)^<!-- formats: end -->$",
+        rf"^<!-- {name}: begin -->\n(.*?)^<!-- {name}: end -->$",
         (REPO_ROOT / "README.md").read_text(),
         re.MULTILINE | re.DOTALL,
     )
     assert shown
-    printed = CliRunner().invoke(main, ["docs", "formats"]).stdout
-    assert shown[1] == printed, "put what 'forensics docs formats' prints into README.md"
+    printed = CliRunner().invoke(main, ["docs", name]).stdout
+    assert shown[1] == printed, f"put what 'forensics docs {name}' prints into README.md"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

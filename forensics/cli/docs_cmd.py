@@ -37,6 +37,28 @@ def formats() -> None:
         click.echo(line)
 
 
+@docs.command()
+def protocols() -> None:
+    """Print the protocols that flows are told by, and what tells them, as Markdown."""
+    for line in _protocols():
+        click.echo(line)
+
+
+def _protocols() -> Iterator[str]:
+    from forensics.protocols.known import PROTOCOLS, SOURCES
+
+    yield "| `protocol` | what it is | over | told by | gives | described in |"
+    yield "|---|---|---|---|---|---|"
+    for known in PROTOCOLS:
+        cells = (known.title, known.transport, known.told_by, known.gives, known.source)
+        yield f"| `{known.word}` | {' | '.join(cells)} |"
+    yield ""
+    yield "| `protocol_source` | what told us |"
+    yield "|---|---|"
+    for source, meaning in SOURCES.items():
+        yield f"| `{source}` | {meaning} |"
+
+
 def _formats() -> Iterator[str]:
     from forensics.capture.formats import COMPRESSIONS, CONTAINERS
     from forensics.decode.link_types import BETWEEN, LINKTYPE_NAMES, LINKTYPES

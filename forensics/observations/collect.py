@@ -18,6 +18,7 @@ from forensics.observations.datagrams import datagrams
 from forensics.observations.dictionary import FLOW, RESET
 from forensics.observations.dns import DnsCollector
 from forensics.observations.flows import Collected, both_directions, build_flows
+from forensics.observations.handshakes import HandshakeCollector
 from forensics.observations.quic import QuicCollector
 from forensics.observations.resets import ResetCollector
 from forensics.observations.store import TableStore
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 DNS_PORT: Final = 53
 
-PROTOCOLS: Final[tuple[Callable[[Asked], Collector], ...]] = (QuicCollector,)
+PROTOCOLS: Final[tuple[Callable[[Asked], Collector], ...]] = (QuicCollector, HandshakeCollector)
 """Makers of the collectors of protocols. The columns of one are computed after those of the ones before it."""
 _OF_FLOW: Final = ("proto", "stream", "client", "client_port", "server", "server_port")
 """Columns of the flow table that stand in tables whose rows belong to flows."""

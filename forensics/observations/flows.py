@@ -12,6 +12,7 @@ from forensics.decode.flags import TCP
 from forensics.decode.pcapdroid import VPN_ADDRESSES
 from forensics.flows.arrays import NEVER, IntArray
 from forensics.flows.engine import LETTERS
+from forensics.observations.classify import classify
 from forensics.observations.collector import TellsClient
 from forensics.observations.dictionary import FLOW
 from forensics.observations.rates import rate_columns
@@ -100,6 +101,7 @@ def build_flows(collected: Collected, rows: IntArray) -> Built:
         if (quic := columns.pop(f"quic_{name}", None)) is not None:
             known = columns.get(name)
             columns[name] = quic if known is None else pl.select(pl.coalesce(known, quic)).to_series()
+    columns |= classify(columns)
     resets_of = (collected.resets, engine, collected.habits)
     flows = pl.DataFrame(columns).with_columns(
         _history(engine, sides),

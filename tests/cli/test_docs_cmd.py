@@ -7,6 +7,7 @@ from forensics.cli import main
 from forensics.decode.link_types import LINKTYPES
 from forensics.decode.tunnels import TUNNELS
 from forensics.observations.dictionary import TABLES
+from forensics.protocols.known import PROTOCOLS, SOURCES
 
 
 def printed(form):
@@ -27,6 +28,16 @@ def test_every_format_is_one_row_of_a_markdown_table():
     assert set(LINKTYPES.values()) <= set(names)
     assert set(TUNNELS) <= set(names)
     assert "| raw IP | `RAW` | 12, 14, 101 |" in rows
+
+
+def test_every_protocol_is_one_row_of_a_markdown_table():
+    result = CliRunner().invoke(main, ["docs", "protocols"])
+    assert result.exit_code == 0
+    table, sources = result.output.split("\n\n")
+    rows = table.splitlines()
+    assert all(row.count("|") == rows[0].count("|") for row in rows)
+    assert [row.split("`")[1] for row in rows[2:]] == [known.word for known in PROTOCOLS]
+    assert [row.split("`")[1] for row in sources.splitlines()[2:]] == list(SOURCES)
 
 
 def test_every_column_is_one_line_of_text():
