@@ -121,7 +121,7 @@ def flow_facts(stun: StunFlow | None, ways: tuple[Side, Side], clock: int) -> di
 def _stun(stun: StunFlow | None, client: int) -> dict[str, Any]:
     if stun is None:
         return {}
-    asker, peer, inside = stun.askers[client], stun.askers[1 - client], stun.inside[client]
+    asker, peer, inside = stun.askers[client], stun.askers[1 - client], stun.inside
     asking = (asker.last_time - asker.first_time) / _MS if asker.requests else None
     return {
         "stun_requests": asker.requests,
@@ -141,8 +141,8 @@ def _stun(stun: StunFlow | None, client: int) -> dict[str, Any]:
         "relayed_address": asker.relayed,
         "mapped_address": asker.mapped,
         "peers": stun.peers or None,
-        "relayed_checks": inside.transactions,
-        "relayed_checks_answered": inside.answered,
+        "relayed_checks": inside[client].transactions if inside else 0,
+        "relayed_checks_answered": inside[client].answered if inside else 0,
         "stun_realm": stun.realm,
         "stun_software": stun.software,
         "stun_wrong_fingerprints": stun.wrong_fingerprints,

@@ -105,7 +105,7 @@ class StunFlow:
     """One flow; ``askers`` by side, ``inside`` the same of what a relay carries between its two ends."""
 
     askers: tuple[Asker, Asker] = field(default_factory=lambda: (Asker(), Asker()))
-    inside: tuple[Asker, Asker] = field(default_factory=lambda: (Asker(), Asker()))
+    inside: tuple[Asker, Asker] | None = None
     messages: int = 0
     first_frame: int = -1
     first_time: int = 0
@@ -122,7 +122,9 @@ class StunFlow:
         if self.first_frame < 0:
             self.first_frame, self.first_time = frame, time
         self.last_frame = max(self.last_frame, frame)
-        askers = self.inside if inside else self.askers
+        if inside and self.inside is None:
+            self.inside = (Asker(), Asker())
+        askers = self.inside if inside and self.inside is not None else self.askers
         self.wrong_fingerprints += message.fingerprint is False
         if message.whatsapp:
             askers[side].whatsapp += 1
