@@ -186,6 +186,8 @@ SERVER_WORDS: Final[tuple[tuple[bytes, str], ...]] = (
 )
 _FTP_VERBS: Final = (b"USER ", b"AUTH ", b"FEAT", b"SYST", b"OPTS ")
 _SMTP_VERBS: Final = (b"EHLO ", b"HELO ", b"STARTTLS")
+_LEVELS: Final = (b"\x01", b"\x02")
+"""Warning and fatal."""
 _SMB: Final = (b"\xffSMB", b"\xfeSMB")
 _METHODS: Final = 9
 """https://www.iana.org/assignments/socks-methods: more than anybody offers, and the highest number in use."""
@@ -229,6 +231,13 @@ def _socks(client: bytes, server: bytes) -> bool:
     return version == b"\x04" and count in (1, 2) and b"\x00" in client[8:] and server[:1] in (b"\x00", b"")
 
 
+def _tls_alert(data: bytes) -> bool:
+    """An alert in the clear instead of a hello: https://www.rfc-editor.org/rfc/rfc8446#section-6."""
+    return (
+        data[:2] == b"\x15\x03" and data[2:3] <= b"\x04" and data[3:5] == b"\x00\x02" and data[5:6] in _LEVELS
+    )
+
+
 def _rdp(client: bytes) -> bool:
     """TPKT with a connection request of X.224: https://www.rfc-editor.org/rfc/rfc1006#section-6."""
     size = int.from_bytes(client[2:4], "big")
@@ -242,6 +251,7 @@ def _telnet(data: bytes) -> bool:
 
 def _binary(client: bytes, server: bytes) -> str | None:
     found = {
+        "tls": _tls_alert(server) or _tls_alert(client),
         "smb": client[4:8] in _SMB,
         "socks": _socks(client, server),
         "mqtt": client[:1] == b"\x10" and any(name in client[2:12] for name in _MQTT),

@@ -70,6 +70,7 @@ def test_an_answer_for_another_session_is_none() -> None:
         (b"CONNECT example.org:443 HTTP/1.1\r\n", b"", "http-proxy"),
         (b"\x05\x02\x00\x01", b"\x05\x00", "socks"),
         (b"\x04\x01\x00\x50\x01\x02\x03\x04user\x00", b"\x00\x5a", "socks"),
+        (b"", b"\x15\x03\x01\x00\x02\x02\x28", "tls"),
         (b"EHLO me\r\n", b"220 mail.example ESMTP\r\n", "smtp"),
         (b"", b"220 mail.example ESMTP\r\n", "smtp"),
         (b"USER anonymous\r\n", b"220 ready\r\n", "ftp"),
