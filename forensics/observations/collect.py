@@ -13,15 +13,19 @@ from forensics.decode.tunnels import TunnelBook
 from forensics.flows.ending import Limits, finished
 from forensics.flows.engine import FlowEngine
 from forensics.observations.capture_facts import CaptureFacts, measured
-from forensics.observations.collector import Arrived, Asked
+from forensics.observations.collector import Arrived, Asked, ReadsStreams
 from forensics.observations.datagrams import datagrams
-from forensics.observations.dictionary import FLOW, RESET
+from forensics.observations.dictionary import CALL, FLOW, RESET
 from forensics.observations.dns import DnsCollector
 from forensics.observations.flows import Collected, both_directions, build_flows
 from forensics.observations.handshakes import HandshakeCollector
+from forensics.observations.http import HttpCollector
+from forensics.observations.media import MediaCollector
+from forensics.observations.media_sessions import with_sessions
 from forensics.observations.quic import QuicCollector
 from forensics.observations.resets import ResetCollector
 from forensics.observations.store import TableStore
+from forensics.observations.streams import StreamCollector
 from forensics.observations.throughput import ThroughputCollector
 from forensics.observations.tls import TlsCollector
 
@@ -39,7 +43,12 @@ if TYPE_CHECKING:
 
 DNS_PORT: Final = 53
 
-PROTOCOLS: Final[tuple[Callable[[Asked], Collector], ...]] = (QuicCollector, HandshakeCollector)
+PROTOCOLS: Final[tuple[Callable[[Asked], Collector], ...]] = (
+    QuicCollector,
+    HttpCollector,
+    MediaCollector,
+    HandshakeCollector,
+)
 """Makers of the collectors of protocols. The columns of one are computed after those of the ones before it."""
 _OF_FLOW: Final = ("proto", "stream", "client", "client_port", "server", "server_port")
 """Columns of the flow table that stand in tables whose rows belong to flows."""
@@ -64,6 +73,7 @@ class Collectors:
     limits: Limits = field(default_factory=Limits)
     asked: Asked = field(default_factory=Asked)
     protocols: Sequence[Collector] = field(init=False)
+    streams: StreamCollector = field(init=False)
     stores: dict[str, TableStore] = field(init=False)
     """Tables of protocols that are asked for."""
     flows: TableStore = field(default_factory=lambda: TableStore(FLOW.schema(), number="flow"))
@@ -77,6 +87,9 @@ class Collectors:
         """The first look at finished flows comes after that many frames."""
         self._until = self.limits.frames
         self.protocols = [make(self.asked) for make in PROTOCOLS]
+        readers = [collector for collector in self.protocols if isinstance(collector, ReadsStreams)]
+        openers = [opener for collector in readers for opener in collector.openers]
+        self.streams = StreamCollector(self.engine, [self.dns.opener(self.engine), *openers])
         self.stores = {
             table.name: TableStore(table.schema())
             for collector in self.protocols
@@ -120,6 +133,7 @@ class Collectors:
             arrived = Arrived(
                 batch, data, self.engine, datagrams(batch, data), frames=packets["frame"], clock=clock
             )
+            self.streams.add(arrived)
             for collector in self.protocols:
                 collector.add(arrived)
         messages = (
@@ -148,6 +162,7 @@ class Collectors:
     def _build(self, numbers: IntArray) -> tuple[IntArray, IntArray]:
         """Rows of the flows with these numbers go to the tables; gives the numbers and who is the client of each."""
         self.tls.finish(numbers)
+        self.streams.finish(numbers)
         for collector in self.protocols:
             collector.finish(numbers)
         habits = self.engine.ttl_habits(numbers)
@@ -203,6 +218,7 @@ class Collectors:
         """Everything that is kept of flows under their numbers is forgotten here."""
         for kept in (self.tls, self.resets, self.throughput):
             kept.clear(numbers)
+        self.streams.clear(numbers)
         for collector in self.protocols:
             collector.clear(numbers)
         self.engine.clear(numbers, client)
@@ -224,4 +240,12 @@ class Collectors:
             ratio = measured("rst_after_hello_rtts", "handshake_rtt_ms", self.facts.tick_ns)
             known = self.flows.columns(["rst_after_hello_rtts", "handshake_rtt_ms"])
             self.flows.replace(known.select(ratio).to_series())
-        return {"flow": self.flows, "reset": self.flow_resets, "dns": dns, **self.stores}
+        tables: dict[str, TableStore | pl.DataFrame] = {
+            "flow": self.flows,
+            "reset": self.flow_resets,
+            "dns": dns,
+        }
+        tables |= self.stores
+        if CALL.name in self.stores:
+            tables[CALL.name] = with_sessions(self.stores[CALL.name].columns(CALL.schema().names()))
+        return tables

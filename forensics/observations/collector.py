@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from forensics.flows.engine import FlowBatch, FlowEngine
     from forensics.observations.datagrams import Datagrams
     from forensics.observations.dictionary import Table
+    from forensics.observations.readers import Opener
     from forensics.observations.sides import Sides
 
 
@@ -101,3 +102,12 @@ class TellsClient(Protocol):
 
     def client_sides(self, flows: IntArray) -> IntArray:
         """Side (0 or 1) of the client of each of these flows (numbers of the engine); -1 where nothing tells."""
+
+
+@runtime_checkable
+class ReadsStreams(Protocol):
+    """A collector that reads the bytes of TCP connections in order."""
+
+    @property
+    def openers(self) -> tuple[Opener, ...]:
+        """What makes its readers; see forensics.observations.streams."""
