@@ -16,7 +16,7 @@ from forensics.observations.capture_facts import CaptureFacts, measured
 from forensics.observations.collector import Arrived, Asked, ReadsStreams
 from forensics.observations.datagrams import datagrams
 from forensics.observations.dictionary import CALL, FLOW, RESET
-from forensics.observations.dns import DnsCollector
+from forensics.observations.dns import DnsCollector, asks_for_names
 from forensics.observations.flows import Collected, both_directions, build_flows
 from forensics.observations.handshakes import HandshakeCollector
 from forensics.observations.http import HttpCollector
@@ -140,7 +140,7 @@ class Collectors:
             (packets["proto"] == UDP)
             & (packets["icmp_type"] < 0)
             & (packets["payload_captured"] > 0)
-            & ((packets["sport"] == DNS_PORT) | (packets["dport"] == DNS_PORT))
+            & asks_for_names(packets["sport"], packets["dport"])
         )
         if messages.any():
             stream = self.engine.conversations.flows["stream"][batch.flow_by_frame]

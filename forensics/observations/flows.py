@@ -15,6 +15,7 @@ from forensics.flows.engine import LETTERS
 from forensics.observations.classify import classify
 from forensics.observations.collector import TellsClient
 from forensics.observations.dictionary import FLOW
+from forensics.observations.dns_transport import dns_transport
 from forensics.observations.rates import rate_columns
 from forensics.observations.reset_table import flow_reset_columns, reset_table
 from forensics.observations.series import at_rows, int_lists, known_frames, text_lists, where_known
@@ -101,6 +102,7 @@ def build_flows(collected: Collected, rows: IntArray) -> Built:
         if (quic := columns.pop(f"quic_{name}", None)) is not None:
             known = columns.get(name)
             columns[name] = quic if known is None else pl.select(pl.coalesce(known, quic)).to_series()
+    columns |= dns_transport(columns)
     columns |= classify(columns)
     resets_of = (collected.resets, engine, collected.habits)
     flows = pl.DataFrame(columns).with_columns(

@@ -165,8 +165,8 @@ def _where(group: _Group, holds: Sequence[bool], *, contrary: bool = False) -> s
 
 def _subjects(rule: Rule, rows: pl.DataFrame) -> tuple[Subject, ...]:
     if rule.table.name == DNS.name:
-        wanted = ["stream", "client", "client_port", "resolver", "resolver_port", "dns"]
-        return tuple(Subject("udp", *values) for values in rows.select(wanted).iter_rows())
+        wanted = ["transport", "stream", "client", "client_port", "resolver", "resolver_port", "dns"]
+        return tuple(Subject(*values) for values in rows.select(wanted).iter_rows())
     if rule.table.name == FLOW.name:
         wanted = ["proto", "stream", "client", "client_port", "server", "server_port", "flow"]
         return tuple(Subject(*values) for values in rows.select(wanted).iter_rows())

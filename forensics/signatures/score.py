@@ -21,8 +21,8 @@ _LEAST_POINTS: Final = (2, 5, 8, 12)
 
 
 _SUBJECT: Final = (
-    "dns", "flow", "proto", "stream", "client", "client_port", "resolver", "resolver_port", "server", "server_port",
-    "carrier",
+    "dns", "flow", "proto", "transport", "stream", "client", "client_port", "resolver", "resolver_port", "server",
+    "server_port", "carrier",
 )  # fmt: skip
 """What names the subject of a row, and its target where no other column does; and whether it is one at all."""
 

@@ -14,6 +14,7 @@ from pcaps.generate import (
     formats,
     hostile,
     http,
+    lookups,
     names,
     phone,
     policing,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pcaps.generate.dns import Query
+    from pcaps.generate.lookups import LookUp
 
 CASES: dict[str, Callable[[World], None]] = {
     **addresses.CASES,
@@ -37,6 +39,7 @@ CASES: dict[str, Callable[[World], None]] = {
     **formats.CASES,
     **hostile.CASES,
     **http.CASES,
+    **lookups.CASES,
     **names.CASES,
     **phone.CASES,
     **policing.CASES,
@@ -79,7 +82,7 @@ def _expectation(world: World, file: str) -> dict[str, Any]:
         ({"frame": packet.frame, "stream": _stream(packet), "sni": sni} for packet, sni in expect.hellos),
         key=lambda row: int(str(row["frame"])),
     )
-    queries: list[Query] = [row["query"] for row in expect.dns]
+    queries: list[Query | LookUp] = [row["query"] for row in expect.dns]
     dns = [
         {
             "qname": query.qname,
@@ -119,10 +122,19 @@ def _expectation(world: World, file: str) -> dict[str, Any]:
         for name in ("request_frames", "response_frames", "other_frames"):
             if name in row:
                 row[name] = _frames(row[name])
+    _finish_look_ups(expect.notes)
     for row in expect.notes.get("hostile_sni", []):
         row["frame"], row["stream"] = row["frame"].frame, row.pop("flow").stream
     out.update(expect.notes)
     return out
+
+
+def _finish_look_ups(notes: dict[str, Any]) -> None:
+    for row in notes.get("truncated", []):
+        asked, again = row.pop("query"), row.pop("retry")
+        row["query_frames"], row["retry_frames"] = _frames(asked.queries), _frames(again.queries)
+    for row in notes.get("named", []):
+        row["stream"], row["frame"] = row.pop("flow").stream, _frames(row.pop("answer").responses)[0]
 
 
 def _stream(packet: Packet) -> int:

@@ -30,7 +30,8 @@ TLS_FLOW: dict[str, Any] = {
 }  # fmt: skip
 
 DNS_ROW: dict[str, Any] = {
-    "stream": 0, "client": "192.0.2.1", "client_port": 40000, "resolver": "8.8.8.8", "resolver_port": 53, "txid": 1,
+    "transport": "udp", "service": "dns", "genuine_headers": True, "stream": 0, "client": "192.0.2.1",
+    "client_port": 40000, "resolver": "8.8.8.8", "resolver_port": 53, "txid": 1,
     "qname": "www.example.com", "qtype": "A", "query_seen": True, "query_frames": [1], "query_time": SECOND,
     "queries": 1, "responses": 1, "response_frames": [2], "response_delays_ms": [30.0], "response_ttls": [57],
     "response_ipids": [1], "response_df": [False], "response_flags": [0x8180], "response_rcodes": [0],
