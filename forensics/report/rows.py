@@ -24,15 +24,23 @@ if TYPE_CHECKING:
 BRIEF: Final[dict[str, tuple[str, ...]]] = {
     "flow": (
         "proto", "stream", "client", "client_port", "server", "server_port", "history", "bytes_to_server",
-        "bytes_to_client", "rst_to_client", "server_name", "app", "feature",
+        "bytes_to_client", "rst_to_client", "protocol", "server_name", "app", "feature",
     ),
     "reset": (
         "stream", "frame", "direction", "ack_flag", "ttl", "ttl_baseline", "ipid_delta", "seq_offset",
         "delay_ms",
     ),
     **dict.fromkeys(
-        ("tls", "certificate", "http", "call"),
+        ("tls", "certificate"),
         ("proto", "stream", "client", "client_port", "server", "server_port", "first_frame"),
+    ),
+    "http": (
+        "stream", "client", "server", "request_frame", "method", "host", "uri", "response_frame", "status",
+        "location", "title", "responses_differ", "other_status",
+    ),
+    "call": (
+        "proto", "stream", "client", "server", "server_port", "session", "stun_requests", "stun_unanswered",
+        "rtp_packets_to_server", "rtp_packets_to_client", "rtp_loss_to_client", "silence_to_client_ms", "ended",
     ),
     "quic": (
         "stream", "client", "server", "server_port", "version", "sni", "alpn", "initials_to_server",
