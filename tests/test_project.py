@@ -23,6 +23,7 @@ ROOMS = (
     "signatures",
     "verdicts",
     "report",
+    "live",
     "crosscheck",
     "cli",
 )
@@ -30,7 +31,7 @@ HALLWAY = {"errors", "data", "yamlfile"}
 """Modules without a room that every room may use; they import no room."""
 WIRING = {"analysis": ROOMS[: ROOMS.index("report")], "__main__": ("cli",)}
 """Modules that join rooms, and those they may open."""
-MAY_USE_ANALYSIS = {"report", "crosscheck", "cli"}
+MAY_USE_ANALYSIS = {"report", "live", "crosscheck", "cli"}
 NOT_MIRRORED = {
     "capture/batch.py": "a dataclass, used by every test of the room",
     "observations/sides.py": "a dataclass",

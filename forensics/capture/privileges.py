@@ -17,14 +17,16 @@ _NOBODY: Final = 65_534
 _CAPBSET_DROP, _SET_NO_NEW_PRIVS, _AMBIENT, _AMBIENT_CLEAR_ALL = 24, 38, 47, 4
 _VERSION_3: Final = 0x20080522
 _LAST_CAPABILITY: Final = 63
+_PTRACE: Final = 1 << 19
+"""CAP_SYS_PTRACE, without which the files of another process of root cannot be seen."""
 
 
 def drop_privileges(*, run_commands: bool = False) -> str:
     """Become an ordinary user without capabilities; says in words what this process is now.
 
     With ``sudo`` that is the user who called it (SUDO_UID, SUDO_GID). Root otherwise becomes ``nobody``, unless the
-    program could not go on as that: when it is to run a command for root (``run_commands``), or when its own files
-    are for root alone. Then it stays root by name, without any capability.
+    program could not go on as that: when its own files are for root alone it stays root by name, without any
+    capability; when it is to run a command for root (``run_commands``) it stays root, and keeps CAP_SYS_PTRACE.
     """
     who = "without capabilities"
     if os.geteuid() == 0:
@@ -44,11 +46,25 @@ def drop_privileges(*, run_commands: bool = False) -> str:
         for number in range(_LAST_CAPABILITY + 1):
             libc.prctl(_CAPBSET_DROP, number, 0, 0, 0)
         libc.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    kept = 0
+    if run_commands and os.geteuid() == 0:
+        kept = _PTRACE
+        who = "as root, able to look at the command's sockets"
     header = ctypes.create_string_buffer(struct.pack("Ii", _VERSION_3, 0))
-    none = ctypes.create_string_buffer(bytes(24))
-    if libc.capset(header, none) != 0:
+    held = ctypes.create_string_buffer(24)
+    if libc.capget(header, held) == 0:
+        kept &= int(struct.unpack_from("I", held, 4)[0])
+    few = ctypes.create_string_buffer(struct.pack("6I", kept, kept, 0, 0, 0, 0))
+    if libc.capset(header, few) != 0:
         who = "with the capabilities it had (the system would not take them)"
     return who
+
+
+def hand_over(file: int) -> None:
+    """Give a file that root made to the user who called sudo."""
+    user = _ordinary_user() if os.geteuid() == 0 else None
+    if user is not None:
+        os.fchown(file, *user)
 
 
 def _ordinary_user() -> tuple[int, int] | None:

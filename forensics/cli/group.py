@@ -31,6 +31,7 @@ _COMMANDS: Final = {
         "Compare what we read with what tshark reads.",
     ),
     "docs": ("forensics.cli.docs_cmd:docs", "Print reference documentation."),
+    "live": ("forensics.cli.live_cmd:live", "Judge what passes a network interface, while it passes."),
     "show": ("forensics.cli.show_cmd:show", "Print a table of facts: flows, resets or dns."),
     "signatures": ("forensics.cli.signatures_cmd:signatures", "List, check and test the signatures."),
 }

@@ -34,7 +34,7 @@ def analyzed(*captures: str, progress: bool, table: str = "", columns: Sequence[
     """
     if "-" in captures and sys.stdin is not None and sys.stdin.isatty():
         raise CaptureError("standard input is a terminal: pipe a capture into it, or name a file")
-    _prepare()
+    prepare()
     from forensics.capture import capture_name
     from forensics.decode.stream import open_packets
 
@@ -58,7 +58,7 @@ def analyzed(*captures: str, progress: bool, table: str = "", columns: Sequence[
     return analysis
 
 
-def _prepare() -> None:
+def prepare() -> None:
     """Set the process up for much work on arrays, before anything heavy is imported."""
     # Hellos and look-ups are kept by the ten thousand and hold no cycles: looking for some in them time and again
     # would cost a tenth of the whole run.

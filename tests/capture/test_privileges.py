@@ -76,7 +76,11 @@ def test_with_sudo_it_is_the_user_who_called():
 @pytest.mark.usefixtures("root")
 def test_where_a_command_is_to_run_for_root_it_stays_root_by_name():
     said, ids, *lines = asked(arguments="run_commands=True")
-    assert said == "without capabilities"
+    assert said == "as root, able to look at the command's sockets"
+    assert {line for line in lines if line.startswith("CapEff")} <= {
+        "CapEff: 0000000000080000",
+        f"CapEff: {NONE}",
+    }
     assert ids.startswith("0 0 0")
     assert lines[-1] == "no more sockets"
     assert "NoNewPrivs: 0" in lines
