@@ -3,6 +3,8 @@
 # make bench                    time and memory next to tshark, ndpiReader and others, on a million packets
 # make bench-memory             peak memory on 1 GB and on 10 GB (SIZES="1 10", in units of 10⁹ bytes)
 # make compare [CAPTURES=dir]   every packet of real captures next to tshark, one line a file
+# make lab [LAB="sni-* benign-*"]  real clients and servers with a middlebox between them, scored frame by frame (root)
+# make crosscheck [CAPTURES=dir] names, look-ups, requests, resets and retransmissions next to tshark, one line a file
 # make fuzz [FUZZ_SECONDS=60]   hostile captures, guided by what they reach, so long for each target
 #
 # All make their own virtual environment; a second run installs nothing.
@@ -14,6 +16,8 @@ RUNS ?= 3
 SIZES ?= 1 10
 CAPTURES ?= ../shared/captures pcaps
 FUZZ_SECONDS ?= 60
+LAB ?=
+LAB_WORKERS ?= 4
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -21,7 +25,7 @@ BENCH := build/bench
 NFSTREAM := nfstream==6.6.0
 export PYTHON
 
-.PHONY: analyze test lint types check bench bench-memory compare fuzz format clean
+.PHONY: analyze test lint types check bench bench-memory compare lab fuzz format clean
 
 analyze: $(VENV)/installed
 	@$(BIN)/forensics analyze -- "$(CAPTURE)"
@@ -55,6 +59,16 @@ compare: $(VENV)/installed-test
 	@scripts/setup system
 	@$(BIN)/python -m tests.shared.compare $(CAPTURES)
 
+# Whoever cannot run it learns so before anything is installed.
+lab:
+	@scripts/setup lab
+	@$(MAKE) --no-print-directory $(VENV)/installed-lab
+	@set -f; $(BIN)/python -m tests.lab.run --workers $(LAB_WORKERS) -- $(LAB)
+
+crosscheck: $(VENV)/installed-test
+	@scripts/setup system
+	@$(BIN)/python -m tests.shared.crosscheck $(CAPTURES)
+
 fuzz: $(VENV)/installed-fuzz
 	@$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(TARGETS)
 
@@ -75,6 +89,11 @@ $(VENV)/installed: pyproject.toml
 $(VENV)/installed-test: $(VENV)/installed
 	@echo "setup: installing what the tests need into $(VENV)" >&2
 	@$(PIP) install --editable '.[test]'
+	@touch $@
+
+$(VENV)/installed-lab: $(VENV)/installed-test
+	@echo "setup: installing what speaks QUIC in the laboratory into $(VENV)" >&2
+	@$(PIP) install --editable '.[lab]'
 	@touch $@
 
 # Guided fuzzing needs atheris, which has no build for every Python: without it, the targets run unguided.

@@ -33,6 +33,11 @@ _MACS: Final = {
 # linux/ethtool.h: checksums, segmentation and receive offloads; off, so that captures show packets as on a wire
 _SIOCETHTOOL: Final = 0x8946
 _OFFLOADS: Final = (0x15, 0x17, 0x1F, 0x24, 0x2C)
+_COMMANDS: Final = {
+    "ip": "iproute2", "dumpcap": "tshark", "tshark": "tshark", "curl": "curl", "openssl": "openssl",
+    "dig": "bind9-dnsutils", "nginx": "nginx-light", "dnsmasq": "dnsmasq-base",
+}  # fmt: skip
+"""What the laboratory runs, and the Debian package of each."""
 _CLONE_NEWNET: Final = 0x40000000
 
 
@@ -44,10 +49,13 @@ def missing() -> str:
     """Why no laboratory can run on this machine; empty when it can."""
     if os.geteuid() != 0:
         return "network namespaces need root: run 'sudo make lab'"
-    if shutil.which("ip") is None:
-        return "the command 'ip' is missing: install iproute2"
-    if shutil.which("dumpcap") is None:
-        return "the command 'dumpcap' is missing: install tshark"
+    missing_commands = [
+        f"{command} ({package})"
+        for command, package in _COMMANDS.items()
+        if shutil.which(command, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is None
+    ]
+    if missing_commands:
+        return f"missing: {', '.join(missing_commands)}; 'sudo make lab' installs them"
     probe = f"forensics-probe-{os.getpid()}"
     made = subprocess.run(["ip", "netns", "add", probe], capture_output=True, text=True, check=False)
     if made.returncode:

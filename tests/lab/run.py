@@ -21,6 +21,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Final
 
+import yaml
+
 from tests.lab import network, score, session, truth
 from tests.lab.middlebox import truth_of
 from tests.lab.scenario import CLIENT, SERVER, Conversation, Scenario
@@ -73,6 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(table(results, listed))
     told = {one.scenario.name: _told(one) for one in results}
     (folder / "score.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
+    (folder / "missing.yaml").write_text(missing(results), encoding="utf-8")
     return int(failed(results, listed))
 
 
@@ -181,6 +184,17 @@ def failed(results: Iterable[Result], listed: set[str]) -> bool:
         one.broken or one.wrong or one.accusations or any(row.met is (row.key in listed) for row in one.seen)
         for one in results
     )
+
+
+def missing(results: Iterable[Result]) -> str:
+    """What was not seen, as not_yet.yaml has it (which says why new entries are rare)."""
+    rows: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for one in results:
+        for row in one.seen:
+            if not row.met and row.mechanism not in rows[row.scenario][row.end]:
+                rows[row.scenario][row.end].append(row.mechanism)
+    plain = {name: dict(ends) for name, ends in rows.items() if ends}
+    return yaml.safe_dump(plain, sort_keys=True, default_flow_style=None)
 
 
 def table(results: Sequence[Result], listed: set[str]) -> str:

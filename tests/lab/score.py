@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,8 +87,8 @@ def seen(  # noqa: PLR0913 - what was done, and what was said of it
     scenario: Scenario, end: str, report: Mapping[str, Any], ledger: Sequence[Conversation],
     capture: Capture, events: Sequence[Mapping[str, Any]],
 ) -> list[Seen]:  # fmt: skip
-    """Each expectation of the scenario at this end."""
-    rows = []
+    """The expectations of the scenario at this end; those with the same mechanism are one."""
+    rows: dict[str, Seen] = {}
     for expect in scenario.expect:
         if end not in expect.ends:
             continue
@@ -96,16 +97,20 @@ def seen(  # noqa: PLR0913 - what was done, and what was said of it
         right = [
             finding
             for finding in report["findings"]
-            if finding["mechanism"] in {expect.mechanism, *expect.instead}
-            and LEVELS.index(finding["level"]) >= least
+            if _covers(expect, finding) and LEVELS.index(finding["level"]) >= least
         ]
         found = wanted & set().union(*(_keys(finding) for finding in right))
         forged = _forged(capture, events, end, wanted) if expect.forged else set()
         named = forged & _frames(right)
-        rows.append(
-            Seen(scenario.name, end, expect.mechanism, len(wanted), len(found), len(forged), len(named))
+        before = rows.get(expect.mechanism, Seen(scenario.name, end, expect.mechanism, 0, 0, 0, 0))
+        rows[expect.mechanism] = dataclasses.replace(
+            before,
+            conversations=before.conversations + len(wanted),
+            found=before.found + len(found),
+            forged=before.forged + len(forged),
+            named=before.named + len(named),
         )
-    return rows
+    return list(rows.values())
 
 
 def _forged(capture: Capture, events: Sequence[Mapping[str, Any]], end: str, wanted: set[Key]) -> set[int]:

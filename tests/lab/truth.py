@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 import subprocess
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -64,8 +64,10 @@ class Capture:
 
 def read(path: Path) -> Capture:
     """Read one end's capture, by tshark."""
-    fields = ("frame.time_epoch", "tcp.stream", "udp.stream", "ip.src", "ip.dst", "ipv6.src", "ipv6.dst",
-              "tcp.srcport", "tcp.dstport", "udp.srcport", "udp.dstport")  # fmt: skip
+    fields = (
+        "frame.time_epoch", "ip.proto", "ipv6.nxt", "tcp.stream", "udp.stream", "ip.src", "ip.dst", "ipv6.src",
+        "ipv6.dst", "tcp.srcport", "tcp.dstport", "udp.srcport", "udp.dstport",
+    )  # fmt: skip
     words = [word for field in fields for word in ("-e", field)]
     told = _tshark(path, "-T", "fields", "-E", "occurrence=f", *words).decode().splitlines()
     packets = _records(_tshark(path, "-F", "nsecpcap", "-w", "-"))
@@ -92,13 +94,15 @@ def _records(pcap: bytes) -> list[bytes]:
 
 
 def _frame(number: int, words: Sequence[str], packet: bytes) -> Frame:
-    when, tcp_stream, udp_stream, *rest = words
-    source, target = rest[0] or rest[2], rest[1] or rest[3]
+    when, *number_of, tcp_stream, udp_stream = words[:5]
+    addresses, ports = words[5:9], words[9:]
+    source, target = addresses[0] or addresses[2], addresses[1] or addresses[3]
     from_client = source in CLIENT_ADDRESSES
-    proto = "tcp" if tcp_stream else "udp"
-    ports = rest[4:6] if tcp_stream else rest[6:8]
+    # not what ICMP quotes: tshark numbers that too
+    proto = {"6": "tcp", "17": "udp"}.get(number_of[0] or number_of[1], "")
+    ports = ports[:2] if proto == "tcp" else ports[2:]
     key: Key | None = None
-    if tcp_stream or udp_stream:
+    if proto and ports[0]:
         sport, dport = int(ports[0]), int(ports[1])
         key = (proto, source, sport, target, dport) if from_client else (proto, target, dport, source, sport)
     seconds, _, fraction = when.partition(".")
@@ -122,37 +126,45 @@ def check(ends: Mapping[str, Capture], events: Iterable[Mapping[str, Any]], stop
     or was forged. ``stopped_ns``: when the middlebox ended.
     """
     told: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    last: dict[str, int] = {}
     for event in events:
         if event["client" if event["to"] == "client" else "server"].startswith(_NEIGHBOURS):
             continue
         what = "forged" if event["event"] == "forged" else "away"
         told[event["to"], what][event["packet"]] += 1
-    problems = []
+        last[event["packet"]] = event["time"]
+    for frame in (frame for capture in ends.values() for frame in capture.frames):
+        last[frame.digest] = max(last.get(frame.digest, 0), frame.time_ns)
+    late = {packet for packet, time_ns in last.items() if time_ns > stopped_ns - _FLIGHT_NS}
+    problems: list[str] = []
     for to, origin in (("server", "client"), ("client", "server")):
-        to_server = to == "server"
-        sent = Counter(frame.digest for frame in ends[origin].frames if frame.from_client is to_server)
-        arrived = Counter(frame.digest for frame in ends[to].frames if frame.from_client is to_server)
-        last = {
-            frame.digest: frame.time_ns for frame in ends[origin].frames if frame.from_client is to_server
-        }
-        forged, away = told[to, "forged"], told[to, "away"]
-        for packet in (sent.keys() | arrived.keys() | forged.keys()) - {""}:
-            should = sent[packet] - away[packet] + forged[packet]
-            if arrived[packet] > should:
-                problems.append(
-                    _sentence(ends[to], packet, f"arrived at the {to} and was neither sent nor forged")
-                )
-            fresh = last.get(packet, stopped_ns) > stopped_ns - _FLIGHT_NS
-            if arrived[packet] < should and not fresh:
-                problems.append(
-                    _sentence(ends[origin], packet, f"never arrived at the {to}, and nobody dropped it")
-                )
-            if forged[packet] > arrived[packet] and not fresh:
-                problems.append(f"a forged packet never arrived at the {to}")
-        for packet, count in away.items():
-            if count > sent[packet]:
-                problems.append(f"a packet to the {to} was dropped that the {origin} never sent")
+        sent, arrived = (_counted(ends[end], to_server=to == "server") for end in (origin, to))
+        problems += _one_way(ends, (origin, to), sent, arrived, told[to, "away"], told[to, "forged"], late)
     return problems[:_MOST_PROBLEMS]
+
+
+def _counted(capture: Capture, *, to_server: bool) -> Counter[str]:
+    return Counter(
+        frame.digest for frame in capture.frames if frame.from_client is to_server and frame.digest
+    )
+
+
+def _one_way(  # noqa: PLR0913 - the two sides of one account
+    ends: Mapping[str, Capture], way: tuple[str, str], sent: Counter[str], arrived: Counter[str],
+    away: Counter[str], forged: Counter[str], late: set[str],
+) -> Iterator[str]:  # fmt: skip
+    origin, to = way
+    for packet in sorted(sent.keys() | arrived.keys() | forged.keys() | away.keys()):
+        should = sent[packet] - away[packet] + forged[packet]
+        if away[packet] > sent[packet]:
+            yield f"a packet to the {to} was dropped that the {origin} never sent"
+        elif arrived[packet] > should:
+            yield _sentence(ends[to], packet, f"arrived at the {to} and was neither sent nor forged")
+        elif arrived[packet] < should and packet not in late:
+            if sent[packet]:
+                yield _sentence(ends[origin], packet, f"never arrived at the {to}, and nobody dropped it")
+            else:
+                yield f"a forged packet never arrived at the {to}"
 
 
 def _sentence(capture: Capture, packet: str, what: str) -> str:
