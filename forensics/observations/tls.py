@@ -283,9 +283,9 @@ class TlsCollector:
             return len(known) >= FIRST_BYTES or head.overflow
         if begin is None:
             return head.overflow
-        if begin.server_hello:
+        if begin.hello:
             self.sides["server_hello_frame"][side] = head.frames_for(1)[0]
-        return begin.server_hello or begin.complete or head.overflow
+        return begin.hello is not None or begin.complete or head.overflow
 
     def _client_settled(self, side: int, waiting: _Waiting, known: bytes) -> bool:
         head = waiting.head

@@ -25,7 +25,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from forensics.protocols.errors import ProtocolError
-from forensics.protocols.tls_wire import TWO_WORDS, vector, words
+from forensics.protocols.tls_wire import KEY_SHARE, TWO_WORDS, vector, words
 
 if TYPE_CHECKING:
     from forensics.protocols.tls import ClientHello
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 PADDING: Final = 21
 PRE_SHARED_KEY: Final = 41
 EARLY_DATA: Final = 42
-KEY_SHARE: Final = 51
 ESNI: Final = 0xFFCE
 """Encrypted server name: https://www.ietf.org/archive/id/draft-ietf-tls-esni-05.html and those before it."""
 ECH: Final = 0xFE0D

@@ -6,13 +6,16 @@ https://www.rfc-editor.org/rfc/rfc8446
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from forensics.protocols.errors import ProtocolError
+from forensics.protocols.text import printable
 from forensics.protocols.tls_wire import (
     ALERT,
+    ALPN,
     HANDSHAKE,
     HELLO_REQUEST,
+    KEY_SHARE,
     MAX_HELLO,
     MESSAGE_HEADER,
     RECORD_HEADER,
@@ -21,11 +24,14 @@ from forensics.protocols.tls_wire import (
     record_header,
     vector,
     version_name,
+    words,
 )
 
 _FATAL: Final = 2
+_MAY_BE_NEWER: Final = frozenset({0x0303, 0xFEFD})
+"""Version fields of TLS and DTLS 1.2 that an extension may make 1.3; anything older stands."""
 # SHA-256 of "HelloRetryRequest": https://www.rfc-editor.org/rfc/rfc8446#section-4.1.3
-_RETRY_RANDOM: Final = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
+RETRY_RANDOM: Final = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
 
 # https://www.rfc-editor.org/rfc/rfc8446#section-6, with the names older versions used
 ALERT_NAMES: Final[dict[int, str]] = {
@@ -68,24 +74,58 @@ ALERT_NAMES: Final[dict[int, str]] = {
 """Description byte of an alert → its name."""
 
 
+class ServerHello(NamedTuple):
+    """What a server chose; of a hello that is cut, what stands before the cut."""
+
+    version: str | None
+    """Version chosen, such as ``"1.3"``; None when too little is there to tell."""
+    legacy_version: int | None
+    """The version field of the message itself, 0x0303 for TLS 1.2 and 1.3 alike."""
+    cipher: int | None
+    """Cipher suite chosen."""
+    extensions: tuple[int, ...] | None
+    """Extension types in the order sent; None when they are not all there."""
+    alpn: str | None
+    """Protocol chosen, made printable; TLS 1.3 says it in secret."""
+    group: int | None
+    """Group of the key share (in a HelloRetryRequest: the group wanted)."""
+    hello_retry_request: bool
+    whole: bool
+    """All of it was there."""
+
+
 @dataclass(frozen=True, slots=True)
 class ServerStart:
     """What a server said first."""
 
-    server_hello: bool
-    """A ServerHello or a HelloRetryRequest was seen, perhaps cut."""
-    hello_retry_request: bool
-    """It was a HelloRetryRequest."""
-    version: str | None
-    """Version chosen, such as ``"1.3"``; None when too little of the ServerHello is there to tell."""
-    cipher: int | None
-    """Cipher suite chosen; None when not there."""
+    hello: ServerHello | None
+    """A ServerHello or a HelloRetryRequest, perhaps cut."""
     alert_level: int | None
     """Level of a plaintext alert that came before any ServerHello: 1 warning, 2 fatal."""
     alert_description: int | None
     """Its description; see ``ALERT_NAMES``."""
     complete: bool
     """More bytes would add nothing: a whole ServerHello, or a fatal alert."""
+
+    @property
+    def server_hello(self) -> bool:
+        """A ServerHello or a HelloRetryRequest was seen, perhaps cut."""
+        return self.hello is not None
+
+    @property
+    def version(self) -> str | None:
+        """Version chosen, as far as it is known."""
+        return self.hello.version if self.hello else None
+
+    @property
+    def cipher(self) -> int | None:
+        """Cipher suite chosen, as far as it is known."""
+        return self.hello.cipher if self.hello else None
+
+    @property
+    def hello_retry_request(self) -> bool:
+        """It was a HelloRetryRequest."""
+        return self.hello is not None and self.hello.hello_retry_request
 
 
 def parse_server_start(data: bytes) -> ServerStart | None:
@@ -106,7 +146,7 @@ def parse_server_start(data: bytes) -> ServerStart | None:
         if kind == ALERT and not body:
             alert = alert or _alert(fragment, size)
             if alert and alert[0] == _FATAL:
-                return _server_start(alert=alert, complete=True)
+                return ServerStart(None, *alert, complete=True)
         elif kind == HANDSHAKE:
             body += fragment
             while body[:4] == bytes(4):  # a HelloRequest may come at any time: RFC 5246 7.4.1.1
@@ -119,57 +159,78 @@ def parse_server_start(data: bytes) -> ServerStart | None:
         last = size < 0 or at >= len(data) or len(body) >= MAX_HELLO
         if len(body) >= MESSAGE_HEADER:
             last = last or len(body) >= MESSAGE_HEADER + int.from_bytes(body[1:4], "big")
-    return _server_hello(bytes(body), alert) or (_server_start(alert=alert) if alert else None)
-
-
-def _server_hello(body: bytes, alert: tuple[int, int] | None) -> ServerStart | None:
-    """Reads as much of a ServerHello as is there; None below six bytes."""
-    # https://www.rfc-editor.org/rfc/rfc8446#section-4.1.3
-    if len(body) < 6 or body[0] != SERVER_HELLO:  # noqa: PLR2004 - type, length, version
+    hello = _beginning(bytes(body))
+    if hello is None and alert is None:
         return None
-    end = MESSAGE_HEADER + int.from_bytes(body[1:4], "big")
+    level, description = alert or (None, None)
+    return ServerStart(hello, level, description, complete=hello is not None and hello.whole)
+
+
+def parse_server_hello_message(data: bytes) -> ServerHello | None:
+    """Reads a ServerHello that stands in no TLS record, as in the CRYPTO frames of QUIC (RFC 9001 4.1.3).
+
+    ``data`` begins with the header of the message; None while it is not whole, and what follows it is not looked at.
+    """
+    if data and data[0] != SERVER_HELLO:
+        raise ProtocolError(f"handshake message of type {data[0]} where a ServerHello was expected")
+    found = _beginning(data)
+    return found if found and found.whole else None
+
+
+def _beginning(data: bytes) -> ServerHello | None:
+    """As much of a ServerHello with its header as is there; None below six bytes."""
+    if len(data) < 6 or data[0] != SERVER_HELLO:  # noqa: PLR2004 - type, length, version
+        return None
+    end = MESSAGE_HEADER + int.from_bytes(data[1:4], "big")
     if end > MAX_HELLO:
         raise ProtocolError(f"a ServerHello of {end} bytes is longer than {MAX_HELLO}")
-    hello = body[MESSAGE_HEADER:end]
-    whole = len(body) >= end
-    legacy = hello[0] << 8 | hello[1] if len(hello) > 1 else 0
-    # 1.2 may still turn out to be 1.3 by an extension; anything older stands
-    version = version_name(legacy) if whole or legacy != 0x0303 else None  # noqa: PLR2004 - TLS 1.2
+    return server_hello(data[MESSAGE_HEADER:end], whole=len(data) >= end)
+
+
+def server_hello(body: bytes, *, whole: bool = True) -> ServerHello:
+    """Reads the message without its header, or the beginning of it; never fails."""
+    # https://www.rfc-editor.org/rfc/rfc8446#section-4.1.3
+    legacy = body[0] << 8 | body[1] if len(body) > 1 else None
     cipher: int | None = None
+    found: dict[int, bytes] = {}
+    types: list[int] = []
+    complete = whole
     try:
-        _, at = vector(hello, 34, 1, "session id")
-        if at + 2 <= len(hello):
-            cipher = hello[at] << 8 | hello[at + 1]
-        block, _ = vector(hello, at + 3, 2, "extensions")
-        at = 0
-        while at + 4 <= len(block):
-            kind = block[at] << 8 | block[at + 1]
-            content, at = vector(block, at + 2, 2, "extension")
-            if kind == SUPPORTED_VERSIONS and len(content) == 2:  # noqa: PLR2004 - one version
-                version = version_name(content[0] << 8 | content[1])
-    except ProtocolError:
-        pass  # cut by the capture, or an old ServerHello without extensions: what was read stands
-    return _server_start(
-        server_hello=True,
-        hello_retry_request=hello[2:34] == _RETRY_RANDOM,
+        _, at = vector(body, 34, 1, "session id")
+        if at + 2 <= len(body):
+            cipher = body[at] << 8 | body[at + 1]
+        if not whole or at + 3 < len(body):  # an old ServerHello may end without extensions
+            block, _ = vector(body, at + 3, 2, "extensions")
+            at = 0
+            while at < len(block):
+                (kind,) = words(block[at : at + 2])
+                content, at = vector(block, at + 2, 2, "extension")
+                types.append(kind)
+                found.setdefault(kind, content)
+    except (ProtocolError, ValueError):
+        complete = False  # cut by the capture, or broken: what was read stands
+    chosen = found.get(SUPPORTED_VERSIONS, b"")
+    share = found.get(KEY_SHARE, b"")
+    version: str | None = None
+    if len(chosen) == 2:  # noqa: PLR2004 - one version
+        version = version_name(chosen[0] << 8 | chosen[1])
+    elif legacy is not None and (whole or legacy not in _MAY_BE_NEWER):
+        version = version_name(legacy)
+    return ServerHello(
         version=version,
+        legacy_version=legacy,
         cipher=cipher,
-        alert=alert,
-        complete=whole,
+        extensions=tuple(types) if complete else None,
+        alpn=_chosen_protocol(found.get(ALPN, b"")),
+        group=share[0] << 8 | share[1] if len(share) > 1 else None,
+        hello_retry_request=body[2:34] == RETRY_RANDOM,
+        whole=whole,
     )
 
 
-def _server_start(  # noqa: PLR0913 - the fields of the result
-    *,
-    server_hello: bool = False,
-    hello_retry_request: bool = False,
-    version: str | None = None,
-    cipher: int | None = None,
-    alert: tuple[int, int] | None = None,
-    complete: bool = False,
-) -> ServerStart:
-    level, description = alert or (None, None)
-    return ServerStart(server_hello, hello_retry_request, version, cipher, level, description, complete)
+def _chosen_protocol(content: bytes) -> str | None:
+    # https://www.rfc-editor.org/rfc/rfc7301#section-3.1
+    return printable(content[3 : 3 + content[2]]) if len(content) > 3 else None  # noqa: PLR2004 - two lengths
 
 
 def _alert(fragment: bytes, size: int) -> tuple[int, int] | None:

@@ -32,6 +32,7 @@ POINT_FORMATS: Final = 11
 SIGNATURE_ALGORITHMS: Final = 13
 ALPN: Final = 16
 SUPPORTED_VERSIONS: Final = 43
+KEY_SHARE: Final = 51
 
 TWO_WORDS: Final = struct.Struct("!HH").unpack_from
 _GREASE: Final = 0x0A0A
