@@ -30,8 +30,8 @@ _UNKNOWN: Final = "unknown"
 _NEIGHBOURS: Final = frozenset({"mdns", "llmnr"})
 """Services that ask those nearby, and not the DNS."""
 FLOW_NEEDED: Final = (
-    "client", "server", "server_port", "proto", "first_frame", "sni", "client_first_bytes", "server_first_bytes",
-    "carrier",
+    "client", "server", "server_port", "proto", "first_frame", "sni", "http_host", "client_first_bytes",
+    "server_first_bytes", "carrier",
 )  # fmt: skip
 """Columns of the flow table that tell its app."""
 FLOW_FILLED: Final = ("dns_name", "dns_frame", "server_name", "name_basis", "app", "feature", "app_basis")
@@ -136,7 +136,7 @@ class AppCatalogue:
     def annotate_flows(self, flows: pl.DataFrame, dns: pl.DataFrame) -> pl.DataFrame:
         """The flow table (at least FLOW_NEEDED of it) with FLOW_FILLED, from the dns table of the same capture.
 
-        The app comes from the SNI; without one from the DNS name; without a catalogued name from the first
+        The app comes from the SNI; without one from the Host header, else from the DNS name; without a catalogued name from the first
         bytes; without any name at all from address and port.
         """
         return self.flow_annotator(dns)(flows)
@@ -147,10 +147,14 @@ class AppCatalogue:
         return lambda flows: self._annotated(flows, answers)
 
     def _annotated(self, flows: pl.DataFrame, answers: NamesByAddress) -> pl.DataFrame:
+        # an address in the Host header is no name
+        host = pl.when(~pl.col("http_host").str.contains(r"^[0-9.]*$|[:\[]")).then("http_host")
         flows = flows.with_columns(answers.latest(flows).get_columns()).with_columns(
-            server_name=pl.coalesce("sni", "dns_name"),
+            server_name=pl.coalesce("sni", host, "dns_name"),
             name_basis=pl.when(pl.col("sni").is_not_null())
             .then(pl.lit("sni"))
+            .when(host.is_not_null())
+            .then(pl.lit("http"))
             .when(pl.col("dns_name").is_not_null())
             .then(pl.lit("dns")),
         )
@@ -180,7 +184,7 @@ class AppCatalogue:
             "name_basis",
             pl.col("client_first_bytes").fill_null("").str.slice(0, width),
             pl.col("server_first_bytes").fill_null("").str.slice(0, width),
-        ).filter(found["app"].is_null(), pl.col("name_basis").is_null() | (pl.col("name_basis") != "sni"))
+        ).filter(found["app"].is_null(), pl.col("name_basis").is_null() | (pl.col("name_basis") == "dns"))
         by_bytes, by_end = cache(self._by_first_bytes), cache(self._by_endpoint)
         told: list[tuple[int, str, str, str]] = []
         for row, proto, server, port, basis, client_head, server_head in rest.iter_rows():

@@ -201,3 +201,19 @@ def test_names_of_real_captures(catalogue, capture, expected):
     got = {row["sni"]: (row["app"], row["feature"]) for row in found.to_dicts()}
     assert set(expected) <= set(got)
     assert {name: got[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("columns", "name", "basis", "app"),
+    [
+        ({"http_host": "mmg.whatsapp.net"}, "mmg.whatsapp.net", "http", "whatsapp"),
+        ({"http_host": "192.0.2.7"}, "other.example", "dns", None),
+        ({"http_host": "[2001:db8::1]"}, "other.example", "dns", None),
+        ({"http_host": "mmg.whatsapp.net", "sni": "news.example"}, "news.example", "sni", None),
+    ],
+)
+def test_a_host_header_names_the_server(catalogue, columns, name, basis, app):
+    answers = table("dns", [dns_row("other.example", "203.0.113.9")])
+    flows = table("flow", [flow_row("203.0.113.9", 80, **columns)])
+    (row,) = catalogue.annotate_flows(flows, answers).to_dicts()
+    assert (row["server_name"], row["name_basis"], row["app"]) == (name, basis, app)

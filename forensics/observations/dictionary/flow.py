@@ -160,14 +160,14 @@ FLOW: Final = Table(
         entry("control_frame", pl.Int64, "frame", "first frame of that flow", role="control"),
         entry("control_ratio", pl.Float64, "", "control_goodput_bps / goodput_bps"),
         # what it served
-        entry("server_name", pl.String, "", "SNI, else the DNS name that led the client to this address"),
-        entry("name_basis", pl.String, "", "sni or dns"),
+        entry("server_name", pl.String, "", "SNI, else the Host header, else the DNS name that led the client to this address"),
+        entry("name_basis", pl.String, "", "sni, http or dns"),
         entry("dns_name", pl.String, "", "latest name whose answer, seen earlier by this client, holds the server's address"),
         entry("dns_frame", pl.Int64, "frame", "frame of that answer", role="dns_answer"),
         entry("address_forged", pl.Boolean, "", "the server's address came from a DNS answer that a dns rule found forged"),
         entry("app", pl.String, "", "app the flow serves, from signatures/apps; null when unknown"),
         entry("feature", pl.String, "", "feature of the app: text, media, calls, web…"),
-        entry("app_basis", pl.String, "", "sni, dns, address or first-bytes"),
+        entry("app_basis", pl.String, "", "sni, http, dns, address or first-bytes"),
         # controls: other attempts
         entry("name_attempts", pl.Int64, "flows", "flows of this client to this server name over the same transport (this flow included)"),
         entry("name_ok", pl.Int64, "flows", "how many of them got a ServerHello (QUIC: or were established) or, without TLS, server payload, and no reset to the client before it"),
