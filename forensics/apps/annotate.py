@@ -136,7 +136,8 @@ class AppCatalogue:
     def annotate_flows(self, flows: pl.DataFrame, dns: pl.DataFrame) -> pl.DataFrame:
         """The flow table (at least FLOW_NEEDED of it) with FLOW_FILLED, from the dns table of the same capture.
 
-        The app comes from the SNI; without one from the Host header, else from the DNS name; without a catalogued name from the first
+        The app comes from the SNI; without one from the Host header, else from the DNS name; without a catalogued
+        name from the first
         bytes; without any name at all from address and port.
         """
         return self.flow_annotator(dns)(flows)
