@@ -14,6 +14,8 @@ from tests.lab.scenario import Conversation, Session
 
 _WG_SIZES: Final = (32, 80, 112, 272, 1312, 1424)
 """Bytes of WireGuard's data messages: a header of 16, the inner packet padded to 16, a tag of 16."""
+_ESP_BACK: Final = b"\xc0\xff\xee\x02"
+"""The SPI of what the gateway sends."""
 
 
 def serve_wireguard(session: Session, address: str, port: int = 51_820) -> None:
@@ -176,14 +178,12 @@ def serve_ike(session: Session, address: str) -> None:
     """IKE_SA_INIT on port 500, IKE_AUTH and ESP in UDP on port 4500."""
 
     def first(data: bytes, _sender: tuple[str, int]) -> list[bytes]:
-        return (
-            [_ike(data[:8], os.urandom(8), 34, 0x20, 0, os.urandom(400), first=33)] if len(data) > 28 else []
-        )
+        return [_ike_init(data[:8], os.urandom(8), 0x20)] if len(data) > 28 else []
 
     def later(data: bytes, _sender: tuple[str, int]) -> list[bytes]:
         if data[:4] == bytes(4) and len(data) > 32:
-            return [bytes(4) + _ike(data[4:12], data[12:20], 35, 0x20, 1, os.urandom(220), first=46)]
-        return [os.urandom(4) + os.urandom(100 + len(data) % 1000)] if len(data) > 8 else []
+            return [bytes(4) + _ike_auth(data[4:12], data[12:20], 0x20, 220)]
+        return [_ESP_BACK + data[4:8] + os.urandom(100 + len(data) % 1000)] if len(data) > 8 else []
 
     session.receive(address, 500, first)
     session.receive(address, 4500, later)
@@ -202,7 +202,7 @@ def ike(
     chosen = source_port or session.port()
     begun = time.time()
     spi = session.random.randbytes(8)
-    init = _ike(spi, bytes(8), 34, 0x08, 0, session.random.randbytes(420), first=33)
+    init = _ike_init(spi, bytes(8), 0x08)
     with session.datagrams(server, 500, source_port=chosen) as opened:
         answer = _retried(opened, init, timeout)
     done = session.note(
@@ -212,7 +212,7 @@ def ike(
         return done
     chosen = session.port()
     begun = time.time()
-    auth = bytes(4) + _ike(spi, answer[8:16], 35, 0x08, 1, session.random.randbytes(260), first=46)
+    auth = bytes(4) + _ike_auth(spi, answer[8:16], 0x08, 260)
     with session.datagrams(server, 4500, source_port=chosen) as opened:
         got = 0
         if _retried(opened, auth, timeout):
@@ -227,13 +227,37 @@ def ike(
     )
 
 
-def _ike(
-    mine: bytes, theirs: bytes, exchange: int, flags: int, number: int, inside: bytes, *, first: int
-) -> bytes:
-    # RFC 7296 section 3.1, and 3.2 for the head of the one payload
-    payload = struct.pack("!BBH", 0, 0, 4 + len(inside)) + inside
-    head = struct.pack("!BBBBII", first, 0x20, exchange, flags, number, 28 + len(payload))
-    return mine + theirs + head + payload
+def _ike_init(mine: bytes, theirs: bytes, flags: int) -> bytes:
+    """IKE_SA_INIT with one proposal, a key of group 14 and a nonce (RFC 7296 sections 3.1 to 3.9)."""
+    kinds = ((1, 12, b"\x80\x0e\x01\x00"), (2, 5, b""), (3, 12, b""), (4, 14, b""))
+    transforms = b"".join(
+        struct.pack("!BBHBBH", 0 if kind == 4 else 3, 0, 8 + len(more), kind, 0, number) + more
+        for kind, number, more in kinds
+    )
+    proposal = struct.pack("!BBHBBBB", 0, 0, 8 + len(transforms), 1, 1, 0, len(kinds)) + transforms
+    inside = (
+        _payload(34, proposal) + _payload(40, b"\0\x0e\0\0" + os.urandom(256)) + _payload(0, os.urandom(32))
+    )
+    return _ike(mine, theirs, 33, (34, flags, 0), inside)
+
+
+def _ike_auth(mine: bytes, theirs: bytes, flags: int, size: int) -> bytes:
+    """IKE_AUTH: one encrypted payload."""
+    return _ike(mine, theirs, 46, (35, flags, 1), _payload(35 if flags == 0x08 else 36, os.urandom(size)))
+
+
+def _ike(mine: bytes, theirs: bytes, first: int, kind: tuple[int, int, int], inside: bytes) -> bytes:
+    exchange, flags, number = kind
+    return (
+        mine
+        + theirs
+        + struct.pack("!BBBBII", first, 0x20, exchange, flags, number, 28 + len(inside))
+        + inside
+    )
+
+
+def _payload(following: int, inside: bytes) -> bytes:
+    return struct.pack("!BBH", following, 0, 4 + len(inside)) + inside
 
 
 def _retried(opened: socket.socket, message: bytes, timeout: float) -> bytes:
