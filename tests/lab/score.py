@@ -33,6 +33,8 @@ class Seen:
     """How many forged packets arrived there…"""
     named: int
     """… and how many of them are among the frames of the findings."""
+    weaker: str = ""
+    """The level of findings that are right but not sure enough, when only such were made."""
 
     @property
     def met(self) -> bool:
@@ -46,6 +48,7 @@ class Seen:
 
     def __str__(self) -> str:
         words = f"{self.end}: {self.mechanism} {self.found}/{self.conversations}"
+        words += f" (only {self.weaker})" if self.weaker else ""
         return f"{words}, forged frames {self.named}/{self.forged}" if self.forged else words
 
 
@@ -94,11 +97,8 @@ def seen(  # noqa: PLR0913 - what was done, and what was said of it
             continue
         wanted = {key_of(row) for row in ledger if row.label in expect.labels}
         least = LEVELS.index(expect.level)
-        right = [
-            finding
-            for finding in report["findings"]
-            if _covers(expect, finding) and LEVELS.index(finding["level"]) >= least
-        ]
+        fitting = [one for one in report["findings"] if _covers(expect, one) and _keys(one) & wanted]
+        right = [one for one in fitting if LEVELS.index(one["level"]) >= least]
         found = wanted & set().union(*(_keys(finding) for finding in right))
         forged = _forged(capture, events, end, wanted) if expect.forged else set()
         named = forged & _frames(right)
@@ -109,6 +109,8 @@ def seen(  # noqa: PLR0913 - what was done, and what was said of it
             found=before.found + len(found),
             forged=before.forged + len(forged),
             named=before.named + len(named),
+            weaker=before.weaker
+            or ("" if right else max((one["level"] for one in fitting), key=LEVELS.index, default="")),
         )
     return list(rows.values())
 

@@ -67,6 +67,17 @@ def test_not_met(found: dict[str, Any]) -> None:
     assert not row.met
 
 
+def test_it_is_told_when_a_finding_is_right_but_not_sure_enough() -> None:
+    (row,) = seen(EXPECTED, finding("sni-reset", PHOTO, frames=(2,), level="suspected"))
+    assert str(row) == "client: sni-reset 0/1 (only suspected), forged frames 0/1"
+
+
+def test_expectations_with_one_mechanism_are_one() -> None:
+    two = scenario(Expect("sni-reset", ("photo",)), Expect("sni-reset", ("text",)))
+    (row,) = seen(two, finding("sni-reset", PHOTO, frames=(2,)))
+    assert (row.conversations, row.found, row.met) == (2, 1, False)
+
+
 def test_another_word_may_be_as_right() -> None:
     (row,) = seen(
         scenario(Expect("sni-reset", ("photo",), instead=("sni-drop",))),
