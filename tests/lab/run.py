@@ -71,7 +71,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     listed = score.not_yet()
     folder = options.folder.resolve()
-    results = run(chosen, folder, options.workers, lambda one: print(one.line(listed), flush=True))
+    try:
+        results = run(chosen, folder, options.workers, lambda one: print(one.line(listed), flush=True))
+    except KeyboardInterrupt:
+        print("lab: interrupted", file=sys.stderr)
+        return 130
     print(table(results, listed))
     told = {one.scenario.name: _told(one) for one in results}
     (folder / "score.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
@@ -99,7 +103,12 @@ def run(chosen: Sequence[Scenario], folder: Path, workers: int, tell: Any = None
         return result
 
     with ThreadPoolExecutor(workers) as pool:
-        results = list(pool.map(one, (scenario for scenario in chosen if not scenario.alone)))
+        try:
+            results = list(pool.map(one, [scenario for scenario in chosen if not scenario.alone]))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            session.end_all()
+            raise
     return results + [one(scenario) for scenario in chosen if scenario.alone]
 
 

@@ -26,6 +26,7 @@ from tests.lab.scenarios import every
 from tests.lab.services import Services
 
 TRY_AGAIN: Final = 75
+_RUNNING: Final[set[subprocess.Popen[bytes]]] = set()
 
 
 def stage(scenario: Scenario, folder: Path) -> None:
@@ -69,6 +70,7 @@ def staged_apart(scenario: Scenario, folder: Path) -> int:
             cwd=Path(__file__).resolve().parents[2],
             start_new_session=True,
         )
+        _RUNNING.add(running)
         try:
             running.wait(scenario.seconds * 4 + 60)
         except BaseException as error:
@@ -83,7 +85,15 @@ def staged_apart(scenario: Scenario, folder: Path) -> int:
                 raise
             said.write(b"\nit took too long and was ended\n")
             return TRY_AGAIN
+        finally:
+            _RUNNING.discard(running)
     return running.returncode
+
+
+def end_all() -> None:
+    """End what is being staged; each takes its namespaces along."""
+    for running in tuple(_RUNNING):
+        running.terminate()
 
 
 def _sweep(pid: int) -> None:
