@@ -13,7 +13,6 @@ from tests.lab.scenarios import every
 SHORT = (
     "sni-reset-both-sides",
     "sni-reset-ipv6",
-    "sni-drop-hello",
     "dns-tampering-bogon",
     "benign-client-leaves-hello-reset",
     "benign-server-resets-on-hello",
