@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 
 
 _UNSET: Final = -1
+_LEFT: Final[dict[str, tuple[type[np.generic], int]]] = {
+    "flow": (np.int32, _UNSET),  # the conversation that goes on; -1: none, or it has ended
+    "stream": (np.int32, _UNSET),
+    "base0": (np.int64, _UNSET),
+    "base1": (np.int64, _UNSET),
+    "client": (np.int8, 0),
+}
+"""What is kept of every pair. All but ``flow`` is what an ended conversation left behind."""
 
 
 class Conversations:
@@ -32,16 +40,8 @@ class Conversations:
 
     def __init__(self) -> None:
         self._pairs = Pairs()
-        # Of every pair of the capture, by pair number. All but ``flow`` is what an ended conversation left behind.
-        self._left = GrowingColumns(
-            {
-                "flow": (np.int32, _UNSET),  # the conversation that goes on; -1: none, or it has ended
-                "stream": (np.int32, _UNSET),
-                "base0": (np.int64, _UNSET),
-                "base1": (np.int64, _UNSET),
-                "client": (np.int8, 0),
-            }
-        )
+        # Of every pair of the capture, by pair number.
+        self._left = GrowingColumns(_LEFT)
         self.flows = GrowingColumns(
             {
                 "proto": (np.uint8, 0),
@@ -123,6 +123,25 @@ class Conversations:
         self._left["flow"][pairs] = _UNSET
         self.flows.clear(flows)
         self._free = np.sort(np.concatenate([self._free, flows]))
+
+    def forget(self) -> None:
+        """Forget the pairs on which no conversation goes on: the next packet of one is the first of a new stream."""
+        going = np.flatnonzero(self.flows.column("pair") >= 0)
+        pairs = self.flows["pair"][going]
+        kept = np.unique(pairs)
+        known, left = self._pairs, self._left
+        self._pairs = Pairs()
+        self._pairs.numbers(*(known.keys[name][kept] for name in ("lo", "hi", "ports")))
+        self._left = GrowingColumns(_LEFT)
+        self._left.grow_to(len(kept))
+        for name in _LEFT:
+            self._left[name][: len(kept)] = left[name][kept]
+        self.flows["pair"][going] = np.searchsorted(kept, pairs)
+
+    @property
+    def pairs(self) -> int:
+        """How many address/port pairs are remembered."""
+        return len(self._pairs)
 
     def learn_bases(
         self, fs: IntArray, frame: IntArray, seq: IntArray, ack: IntArray, flags: IntArray

@@ -48,6 +48,8 @@ class Ledger:
     def __init__(self) -> None:
         self.findings: dict[_Key, _Told] = {}
         self.verdicts: dict[tuple[str, str], tuple[Any, ...]] = {}
+        self._old_findings: dict[_Key, _Told] = {}
+        self._old_verdicts: dict[tuple[str, str], tuple[Any, ...]] = {}
         self._dropped: int | None = None
         self._count = 0
 
@@ -62,10 +64,22 @@ class Ledger:
             self._dropped = dropped
         return [{"event": event.pop("event"), "time": time, **event} for event in events]
 
+    def dropped(self) -> None:
+        """The flows that were told of may be dropped by now: what is not said any more is not withdrawn."""
+        old = self._old_findings
+        for key, told in self.findings.items():
+            old.pop(key, None)
+            old[key] = told
+        while len(old) > MOST:
+            del old[next(iter(old))]
+        self._old_verdicts |= self.verdicts
+        self.findings = {}
+        self.verdicts = {}
+
     def _new_findings(self, findings: Mapping[_Key, Finding]) -> list[dict[str, Any]]:
         events = []
         for key, finding in findings.items():
-            before = self.findings.get(key)
+            before = self.findings.get(key) or self._old_findings.pop(key, None)
             if before is None:
                 self._count += 1
                 change, number = "new", f"L{self._count}"
@@ -109,10 +123,10 @@ class Ledger:
             key = verdict.app, verdict.feature
             standing.add(key)
             said = verdict.status, verdict.level, verdict.mechanisms
-            if self.verdicts.get(key) != said:
+            if (self.verdicts.get(key) or self._old_verdicts.pop(key, None)) != said:
                 ids = [numbers[number] for number in verdict.findings if number in numbers]
                 events.append({"event": "verdict", **json_verdict(verdict), "findings": ids})
-                self.verdicts[key] = said
+            self.verdicts[key] = said
         for key in [key for key in self.verdicts if key not in standing]:
             del self.verdicts[key]
             events.append({"event": "verdict", "app": key[0], "feature": key[1], "status": None})

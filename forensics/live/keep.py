@@ -9,11 +9,12 @@ import numpy as np
 import polars as pl
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
     from forensics.analysis import Analysis
     from forensics.capture.batch import Batch
-    from forensics.decode.addresses import AddressBook
     from forensics.decode.columns import Decoded
     from forensics.signatures.model import Subject
 
@@ -62,12 +63,14 @@ class KeepEvidence:
     """Writes the packets of connections that a finding speaks of, in the order in which they came.
 
     Packets wait until they are among the oldest of HELD_BYTES; whether they are written is decided then. What came
-    so long before its finding is missing, which ``missed`` counts.
+    so long before its finding is missing, which ``missed`` counts. ``find`` gives the id of an address.
     """
 
-    def __init__(self, writer: Writer, book: AddressBook, held_bytes: int = HELD_BYTES) -> None:
+    def __init__(
+        self, writer: Writer, find: Callable[[str], int | None], held_bytes: int = HELD_BYTES
+    ) -> None:
         self._writer = writer
-        self._book = book
+        self._find = find
         self._most = held_bytes
         self.held = 0
         """Bytes of packets that wait."""
@@ -114,7 +117,7 @@ class KeepEvidence:
         self._writer.flush()
 
     def _key(self, subject: Subject) -> tuple[int, ...] | None:
-        client, server = self._book.find(subject.client), self._book.find(subject.server)
+        client, server = self._find(subject.client), self._find(subject.server)
         if client is None or server is None:
             return None
         one, two = sorted([(client, subject.client_port), (server, subject.server_port)])

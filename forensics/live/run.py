@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import signal
 import time
 from dataclasses import dataclass
@@ -62,6 +63,7 @@ def run_live(wanted: Wanted, console: Console | None, stream: IO[str]) -> None:
         files = _open_files(stack, wanted)
         told = _open_report(stack, wanted)
         knowledge = Knowledge.load()
+        gc.freeze()  # what is there by now stays: it need not be looked through after every look
         rights = drop_privileges(run_commands=bool(wanted.command))
         session = LiveSession(source.name, source.notes, knowledge)
         keepers = _keepers(files, wanted, session)
@@ -86,6 +88,8 @@ def run_live(wanted: Wanted, console: Console | None, stream: IO[str]) -> None:
             "rights": rights,
         }
         analysis = session.finish()
+        if (earlier := session.earlier.report(analysis)) is not None:
+            about["earlier"] = earlier
         if command is not None:
             command.close()
             analysis, about["command"] = _of_command(analysis, command)
@@ -160,7 +164,7 @@ def _keepers(files: list[IO[bytes]], wanted: Wanted, session: LiveSession) -> li
         writer = RingRecorder(files, wanted.ring, session.notes, application)
     else:
         writer = Recorder(files[0], session.notes, application)
-    return [KeepEvidence(writer, session.decoder.book) if wanted.evidence_only else KeepAll(writer)]
+    return [KeepEvidence(writer, session.find) if wanted.evidence_only else KeepAll(writer)]
 
 
 def _of_command(analysis: Analysis, command: Command) -> tuple[Analysis, dict[str, Any]]:

@@ -134,6 +134,7 @@ def closing_words(about: dict[str, Any]) -> list[str]:
     missing = about.get("findings_with_packets_missing")
     if missing:
         lines.append(f"Packets of {missing} findings came too long before them, and were not kept.")
+    lines += _earlier_words(about.get("earlier"))
     command = about.get("command")
     if command:
         if command["signal"]:
@@ -147,6 +148,23 @@ def closing_words(about: dict[str, Any]) -> list[str]:
             f"The command {became}. Its own flows were judged, {len(by)} of them: {by.count('pid')} are known by "
             f"their sockets, {by.count('time')} by time and address."
         )
+    return lines
+
+
+def _earlier_words(earlier: dict[str, Any] | None) -> list[str]:
+    if earlier is None:
+        return []
+    found = earlier["findings"]
+    lines = [
+        f"Until {earlier['until']} {earlier['flows']:,} flows had ended, which were judged then and dropped. "
+        + (f"Of what was found in them {len(found):,} findings stand nowhere above:" if found else "")
+    ]
+    for told in found[:_ROWS]:
+        app = " ".join(part for part in (told["app"], told["feature"]) if part)
+        about = clipped(told["target"], _LONG) + (f" ({app})" if app else "")
+        lines.append(f"  {told['level']} {told['mechanism']}: {about}: {told['title']}")
+    if len(found) > _ROWS:
+        lines.append(f"  and {len(found) - _ROWS:,} more, which --report and --format ndjson give")
     return lines
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 from copy import deepcopy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from forensics.analysis import Analysis, Knowledge, conclude
 from forensics.decode.packets import Decoder
+from forensics.live.earlier import Earlier
 from forensics.observations.collect import Collectors
 
 if TYPE_CHECKING:
@@ -14,20 +16,43 @@ if TYPE_CHECKING:
     from forensics.decode.columns import Decoded
 
 
+HORIZON: Final = 50_000
+"""Flows that have ended, or look-ups, that are judged together with what goes on. Older ones are dropped when they
+have been judged, and only what was found in them is kept."""
+MOST_IDS: Final = 500_000
+"""IPv6 addresses and tunnels that are told apart; past it all flows end, and numbering begins anew."""
+
+
 class LiveSession:
     """Takes batches as they come; says at any time what an analysis of a file with these packets would say.
 
-    ``notes`` is what the source of the batches keeps up to date.
+    ``notes`` is what the source of the batches keeps up to date. Memory is bounded, however long it goes on: see
+    ``trim``.
     """
 
-    def __init__(self, name: str, notes: CaptureNotes, knowledge: Knowledge) -> None:
+    def __init__(
+        self,
+        name: str,
+        notes: CaptureNotes,
+        knowledge: Knowledge,
+        *,
+        horizon: int = HORIZON,
+        ids: int = MOST_IDS,
+    ) -> None:
         self.name = name
-        self.decoder = Decoder()
-        self.collectors = Collectors(
-            self.decoder.book, self.decoder.tunnels, asked=knowledge.signatures.asked()
-        )
+        self.earlier = Earlier()
+        """What was found before the horizon."""
         self._notes = notes
         self._knowledge = knowledge
+        self._horizon = horizon
+        self._ids = ids
+        self._begin()
+
+    def _begin(self) -> None:
+        self.decoder = Decoder()
+        self.collectors = Collectors(
+            self.decoder.book, self.decoder.tunnels, asked=self._knowledge.signatures.asked()
+        )
 
     @property
     def notes(self) -> CaptureNotes:
@@ -40,12 +65,41 @@ class LiveSession:
         self.collectors.add(decoded)
         return decoded
 
+    def find(self, address: str) -> int | None:
+        """The id that an address has in the tables of packets; None when it never occurred."""
+        return self.decoder.book.find(address)
+
     def look(self) -> Analysis:
         """What can be said by now. Nothing ends by it: the flows are judged as they stand, and go on."""
-        return conclude(self.name, self, snapshot(self.collectors), self._knowledge)
+        analysis = conclude(self.name, self, snapshot(self.collectors), self._knowledge)
+        gc.collect()  # copies refer to themselves in circles: nothing else gives their memory back
+        return analysis
+
+    @property
+    def full(self) -> bool:
+        """Whether there is something to trim."""
+        return (
+            self._too_many_ids
+            or max(self.collectors.flows.height, self.collectors.dns.height) > self._horizon
+        )
+
+    @property
+    def _too_many_ids(self) -> bool:
+        return max(self.decoder.known()) > self._ids
+
+    def trim(self) -> Analysis:
+        """Judge everything once more, keep what was found, and drop the flows that have ended."""
+        analysis = self.finish() if self._too_many_ids else self.look()
+        self.earlier.add(analysis)
+        if self._too_many_ids:
+            self.earlier.flows += analysis.tables["flow"].height
+            self._begin()
+        else:
+            self.earlier.flows += self.collectors.forget()
+        return analysis
 
     def finish(self) -> Analysis:
-        """What can be said of all packets; none can be added afterwards."""
+        """What can be said of all packets since the last trim; none can be added afterwards."""
         return conclude(self.name, self, self.collectors, self._knowledge)
 
 

@@ -131,10 +131,13 @@ class Looker:
         lost = source.count_lost()
         if self._new:
             self._new = False
-            analysis = self._session.look()
+            full = self._session.full
+            analysis = self._session.trim() if full else self._session.look()
             for keeper in self._keepers:
                 keeper.judged(analysis)
             self._screen.show(self.ledger.update(analysis, now()), analysis)
+            if full:
+                self.ledger.dropped()
         self._screen.count(source.notes.packets, lost)
         ended = self._clock()
         self._due = begun + max(LOOK_S, (1 + SHARE) * (ended - begun))

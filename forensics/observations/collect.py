@@ -223,6 +223,23 @@ class Collectors:
             collector.clear(numbers)
         self.engine.clear(numbers, client)
 
+    def forget(self) -> int:
+        """Drop the rows of flows that have ended, which must have been judged, and tell how many.
+
+        Flows that go on stay as they are; a later packet of one that has ended begins a stream of its own.
+        """
+        dropped = self.flows.height
+        self.flows.close()
+        self.flow_resets.close()
+        self.flows = TableStore(FLOW.schema(), number="flow")
+        self.flow_resets = TableStore(RESET.schema())
+        for name, store in self.stores.items():
+            store.close()
+            self.stores[name] = TableStore(store.schema)
+        self.dns.forget()
+        self.engine.conversations.forget()
+        return dropped
+
     def finish(self) -> dict[str, TableStore | pl.DataFrame]:
         """The flow, reset and dns tables, and those that were asked for; later rooms fill apps, names and controls.
 

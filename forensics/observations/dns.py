@@ -31,6 +31,7 @@ MAX_OPEN: Final = 1 << 16
 """Transactions over UDP kept open; past it the oldest is closed."""
 _ROWS_A_FRAME: Final = 4096
 """Finished rows that are kept as Python values, which take ten times the memory of a table."""
+_FRAMES_KEPT: Final = 4
 
 
 def asks_for_names(sport: npt.NDArray[np.uint16], dport: npt.NDArray[np.uint16]) -> BoolArray:
@@ -110,6 +111,15 @@ class DnsCollector:
         if len(self._closed) >= _ROWS_A_FRAME:
             self._frames.append(transactions(self._closed))
             self._closed.clear()
+
+    @property
+    def height(self) -> int:
+        """Rows that are finished."""
+        return sum(frame.height for frame in self._frames) + len(self._closed)
+
+    def forget(self) -> None:
+        """Drop finished rows but for the last some thousand, which flows that go on may have begun with."""
+        del self._frames[:-_FRAMES_KEPT]
 
     def finish(self, book: AddressBook) -> pl.DataFrame:
         """The table so far, with the schema of ``dictionary.DNS``; more packets may be added afterwards.

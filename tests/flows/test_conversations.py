@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from forensics.capture import open_capture
 from forensics.decode import AddressBook, Decoder
+from forensics.decode.columns import PacketTable
 from forensics.flows.conversations import Conversations
 from forensics.flows.engine import FlowEngine
 from tests.conftest import REPO_ROOT
@@ -209,3 +210,19 @@ def test_sides_are_the_ends_in_order_of_address():
     rows = table([Pkt(CLIENT, SERVER), Pkt(SERVER, CLIENT), Pkt(("192.0.2.1", 9), CLIENT)], book).packets
     _, side = conversations.assign(rows)
     assert side.tolist() == [0, 1, 0]
+
+
+def datagrams(*ports):
+    columns = {"proto": 17, "src": 1, "dst": 2, "dport": 9}
+    return PacketTable.of_rows([{"frame": n, "sport": port, **columns} for n, port in enumerate(ports, 1)])
+
+
+def test_pairs_on_which_nothing_goes_on_can_be_forgotten():
+    known = Conversations()
+    flows, _ = known.assign(datagrams(10, 11, 12))
+    known.release(flows[1:2], np.array([1]))
+    known.forget()
+    assert known.pairs == 2
+    again, _ = known.assign(datagrams(12, 10, 11, 13))
+    assert known.flows["stream"][again].tolist() == [2, 0, 3, 4], "what goes on keeps its number"
+    assert known.flows["client"][again].tolist() == [0, 0, 0, 0]

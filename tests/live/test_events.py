@@ -117,3 +117,18 @@ def test_memory_is_bounded(monkeypatch):
     ledger = Ledger()
     look(ledger, *(finding(target=f"n{n}") for n in range(50)))
     assert len(ledger.findings) == 10
+
+
+def test_what_was_dropped_is_not_withdrawn_and_keeps_its_number():
+    ledger = Ledger()
+    look(ledger, finding(), verdicts=[verdict("blocked")])
+    ledger.dropped()
+    assert look(ledger) == []
+    assert look(ledger, finding(), verdicts=[verdict("blocked")]) == [], "it was told before"
+    ledger.dropped()
+    events = look(ledger, finding(level="strong"), verdicts=[verdict("ok")])
+    assert [(event["event"], event.get("id"), event.get("change")) for event in events] == [
+        ("finding", "L1", "upgraded"),
+        ("verdict", None, None),
+    ]
+    assert short(look(ledger)) == [("withdrawn", None, "L1", "strong"), ("verdict", None, None, None)]

@@ -60,7 +60,7 @@ def flows(path, wanted=None):
 
 
 def test_evidence_is_whole_connections_in_their_order(tmp_path):
-    path, keeper, _ = keep(tmp_path, lambda writer, session: KeepEvidence(writer, session.decoder.book))
+    path, keeper, _ = keep(tmp_path, lambda writer, session: KeepEvidence(writer, session.decoder.book.find))
     assert flows(path) == flows(DEMO, "harmed")
     assert keeper.missed == 0
     times = [time for _, time, *_ in read(path)[0]]
@@ -71,7 +71,7 @@ def test_evidence_is_whole_connections_in_their_order(tmp_path):
 def test_what_came_too_long_before_its_finding_is_counted(tmp_path):
     path, keeper, _ = keep(
         tmp_path,
-        lambda writer, session: KeepEvidence(writer, session.decoder.book, held_bytes=1),
+        lambda writer, session: KeepEvidence(writer, session.decoder.book.find, held_bytes=1),
         look_every=30,
     )
     assert keeper.missed > 0
@@ -84,7 +84,9 @@ def test_memory_is_bounded(tmp_path, held):
     source = Replay(DEMO, packets=10)
     session = LiveSession("demo", source.notes, Knowledge.load())
     with (tmp_path / "x").open("wb") as stream:
-        keeper = KeepEvidence(Recorder(stream, source.notes, "tests"), session.decoder.book, held_bytes=held)
+        keeper = KeepEvidence(
+            Recorder(stream, source.notes, "tests"), session.decoder.book.find, held_bytes=held
+        )
         while (batch := source.read(0)) is not None:
             keeper.take(batch, session.add(batch))
             assert keeper.held <= max(held, batch.data.nbytes)
