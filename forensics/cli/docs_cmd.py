@@ -44,6 +44,18 @@ def protocols() -> None:
         click.echo(line)
 
 
+@docs.command()
+def differences() -> None:
+    """Print the documented differences between us and tshark that crosscheck accepts, as Markdown."""
+    from forensics.crosscheck.explained import EXPLANATIONS
+
+    click.echo("| difference | what | why |")
+    click.echo("|---|---|---|")
+    for explanation in EXPLANATIONS:
+        what, why = (text.replace("|", "\\|") for text in (explanation.what, explanation.why))
+        click.echo(f"| `{explanation.id}` | {what} | {why} |")
+
+
 def _protocols() -> Iterator[str]:
     from forensics.protocols.known import PROTOCOLS, SOURCES
 
