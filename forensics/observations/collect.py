@@ -13,6 +13,7 @@ from forensics.decode.tunnels import TunnelBook
 from forensics.flows.ending import Limits, finished
 from forensics.flows.engine import FlowEngine
 from forensics.observations.capture_facts import CaptureFacts, measured
+from forensics.observations.certificates import CertificateCollector
 from forensics.observations.collector import Arrived, Asked, ReadsStreams
 from forensics.observations.datagrams import datagrams
 from forensics.observations.dictionary import CALL, FLOW, RESET
@@ -28,6 +29,7 @@ from forensics.observations.store import TableStore
 from forensics.observations.streams import StreamCollector
 from forensics.observations.throughput import ThroughputCollector
 from forensics.observations.tls import TlsCollector
+from forensics.observations.tls_rows import TlsTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,6 +50,7 @@ PROTOCOLS: Final[tuple[Callable[[Asked], Collector], ...]] = (
     HttpCollector,
     MediaCollector,
     HandshakeCollector,
+    CertificateCollector,
 )
 """Makers of the collectors of protocols. The columns of one are computed after those of the ones before it."""
 _OF_FLOW: Final = ("proto", "stream", "client", "client_port", "server", "server_port")
@@ -61,7 +64,7 @@ class Collectors:
     book: AddressBook
     tunnels: TunnelBook = field(default_factory=TunnelBook)
     engine: FlowEngine = field(default_factory=FlowEngine)
-    tls: TlsCollector = field(default_factory=TlsCollector)
+    tls: TlsCollector = field(init=False)
     resets: ResetCollector = field(default_factory=ResetCollector)
     throughput: ThroughputCollector = field(default_factory=ThroughputCollector)
     dns: DnsCollector = field(default_factory=DnsCollector)
@@ -86,7 +89,9 @@ class Collectors:
     def __post_init__(self) -> None:
         """The first look at finished flows comes after that many frames."""
         self._until = self.limits.frames
-        self.protocols = [make(self.asked) for make in PROTOCOLS]
+        self.tls = TlsCollector(self.asked)
+        tables = TlsTable(self.tls, self.engine, self.asked)
+        self.protocols = [tables, *(make(self.asked) for make in PROTOCOLS)]
         readers = [collector for collector in self.protocols if isinstance(collector, ReadsStreams)]
         openers = [opener for collector in readers for opener in collector.openers]
         self.streams = StreamCollector(self.engine, [self.dns.opener(self.engine), *openers])

@@ -10,12 +10,22 @@ import polars as pl
 
 from forensics.capture.gather import gather_rows
 from forensics.decode.flags import RST, SYN
-from forensics.flows.arrays import NEVER, GrowingColumns, IntArray, both_sides, run_starts
+from forensics.flows.arrays import NEVER, GrowingColumns, IntArray, both_sides, keep_first, run_starts
+from forensics.observations.collector import Asked
 from forensics.observations.series import at_rows
+from forensics.observations.tls_server import (
+    ALERT_BYTES,
+    CHOICE_BYTES,
+    UNKNOWN,
+    alert_codes,
+    choice_of,
+    choices,
+)
 from forensics.protocols.errors import ProtocolError
 from forensics.protocols.stream import MAX_PIECES, HeadAssembler
 from forensics.protocols.tls import ClientHello, looks_like_tls_client, parse_client_hello
-from forensics.protocols.tls_server import parse_server_start
+from forensics.protocols.tls_details import HelloDetails, hello_details
+from forensics.protocols.tls_server import ServerHello, parse_server_start
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -23,6 +33,8 @@ if TYPE_CHECKING:
     from forensics.flows.engine import FlowBatch
 
 FIRST_BYTES: Final = 16
+CONFLICTS: Final = 8
+"""Segments of one side that are kept as evidence of differing content."""
 
 _HEAD: Final = 20 * 1024
 """How far into a stream a hello is looked for: more than the largest ClientHello seen in the wild."""
@@ -37,7 +49,7 @@ _PENDING, _DONE = 1, 2
 _ALERT, _HANDSHAKE, _DATA = 21, 22, 23
 _CLIENT_HELLO, _SERVER_HELLO = 1, 2
 _MAJOR: Final = 3
-_ALERT_BYTES: Final = (2, 64)
+_ALERT_LENGTHS: Final = (2, 64)
 """An alert is two bytes, or those two encrypted: with nonce, padding and tag never above 64."""
 
 
@@ -53,6 +65,8 @@ class HelloFacts:
     """Of the completing frame, ns."""
     end: int
     """Relative sequence number after its last byte."""
+    details: HelloDetails | None = None
+    """Where somebody asks for them. The bytes they are read from are not kept."""
 
 
 @dataclass(slots=True)
@@ -64,21 +78,32 @@ class _Waiting:
     """Frame → time (ns) of every segment."""
     size: int = 0
     """Bytes held, at most."""
+    cut: bool = False
+    """The capture did not keep all of a segment: what it cut off will not come."""
 
 
 class TlsCollector:
     """Watches the first bytes of every stream until it knows what they are.
 
-    Per side (row 2 × flow + side): ``first_bytes``, ``server_hello_frame``, ``alert_frame``, ``app_data_frame``.
+    Per side (row 2 × flow + side): ``first_bytes``, ``server_hello_frame`` and what it chose (see tls_server.py),
+    ``alert_frame`` and its code, ``app_data_frame``.
     Per flow: ``hellos``, and for the counters that start at the hello ``hello_frame``, ``hello_side``, ``hello_end``.
+    Details of ClientHellos, and whole ServerHellos, are kept only where somebody asks for what is told from them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, asked: Asked = Asked()) -> None:  # noqa: B008 - it never changes
+        table = asked.table("tls")
+        self._details = table or asked.column("tls_ech")
+        self._whole_servers = table or asked.column("ja3s")
         self.sides = GrowingColumns(
             {
                 "state": (np.int8, 0),
                 "server_hello_frame": (np.int64, NEVER),
+                "server_version": (np.int32, UNKNOWN),
+                "server_cipher": (np.int32, UNKNOWN),
+                "server_retry": (np.int8, UNKNOWN),
                 "alert_frame": (np.int64, NEVER),
+                "alert_code": (np.int32, UNKNOWN),
                 "app_data_frame": (np.int64, NEVER),
                 "first_length": (np.int8, 0),
             }
@@ -95,8 +120,10 @@ class TlsCollector:
         self.hellos: dict[int, HelloFacts] = {}
         self.partial: set[int] = set()
         """Sides that began a ClientHello that is not whole."""
-        self.conflicts: set[int] = set()
-        """Sides that sent different bytes for one place of the beginning of their stream."""
+        self.servers: dict[int, ServerHello] = {}
+        """Side → its ServerHello, as far as it is there; only where somebody asks."""
+        self.conflicts: dict[int, list[int]] = {}
+        """Side → the first frames with other bytes than were there for a place of the beginning of its stream."""
         self.waiting: dict[int, _Waiting] = {}
         """Side → its unfinished beginning, in order of their first segments."""
         self.held = 0
@@ -115,8 +142,24 @@ class TlsCollector:
         rel = batch.rel
         window = (rel > -_HEAD) & (rel < _HEAD)
         rows = np.flatnonzero(carries & window & (self.sides["state"][batch.fs] != _DONE))
-        if len(rows):
-            self._heads(batch, data, rows)
+        compared = self._heads(batch, data, rows) if len(rows) else []
+        # One byte is a keep-alive, whose content means nothing (RFC 1122 4.2.3.6).
+        begins = np.flatnonzero(carries & (rel == 1) & (captured > 1))
+        if len(begins):
+            self._compare(batch, data, begins, compared)
+
+    def _compare(
+        self, batch: FlowBatch, data: npt.NDArray[np.uint8], rows: IntArray, compared: list[int]
+    ) -> None:
+        """Segments that begin the stream once more, but with other bytes; those ``compared`` were looked at."""
+        if compared:
+            rows = rows[~np.isin(rows, compared)]
+        fs = batch.fs[rows]
+        head = gather_rows(data, batch.column["payload_offset"][rows], FIRST_BYTES)
+        size = np.minimum(self.sides["first_length"][fs], batch.column["payload_captured"][rows])
+        both = np.arange(FIRST_BYTES) < size[:, None]
+        differs = ((head != self.first_bytes[fs]) & both).any(axis=1)
+        keep_first(self.conflicts, fs[differs], batch.column["frame"][rows[differs]], CONFLICTS)
 
     def _grow_first_bytes(self) -> None:
         have, want = len(self.first_bytes), self.sides.rows
@@ -135,15 +178,20 @@ class TlsCollector:
         likely = (head[:, 1] == _MAJOR) & (head[:, 2] <= _MAJOR + 1)
         rows, head, kind = rows[likely], head[likely], kind[likely]
         length = head[:, 3].astype(np.int64) * 256 + head[:, 4]
-        alert = (kind == _ALERT) & (length >= _ALERT_BYTES[0]) & (length <= _ALERT_BYTES[1])
+        alert = (kind == _ALERT) & (length >= _ALERT_LENGTHS[0]) & (length <= _ALERT_LENGTHS[1])
         for name, chosen in (("alert_frame", rows[alert]), ("app_data_frame", rows[kind == _DATA])):
             if len(chosen):
                 firsts = chosen[run_starts(batch.fs[chosen])]
-                side = batch.fs[firsts]
                 column = self.sides[name]
-                column[side] = np.minimum(column[side], batch.column["frame"][firsts])
+                firsts = firsts[column[batch.fs[firsts]] == NEVER]
+                column[batch.fs[firsts]] = batch.column["frame"][firsts]
+                if name == "alert_frame":
+                    head = gather_rows(data, batch.column["payload_offset"][firsts], ALERT_BYTES)
+                    codes = alert_codes(head, batch.column["payload_captured"][firsts])
+                    self.sides["alert_code"][batch.fs[firsts]] = codes
 
-    def _heads(self, batch: FlowBatch, data: npt.NDArray[np.uint8], rows: IntArray) -> None:
+    def _heads(self, batch: FlowBatch, data: npt.NDArray[np.uint8], rows: IntArray) -> list[int]:
+        """Look at segments of sides that are not settled; gives those that were compared with what is there."""
         fs = batch.fs[rows]
         starts = run_starts(fs)
         firsts = rows[starts]
@@ -154,9 +202,10 @@ class TlsCollector:
             self._quick(batch, data, quick)
         # What the first segment could not settle is put together from all segments.
         rest = rows[self.sides["state"][fs] != _DONE]
-        if len(rest):
-            # In frame order, so that what is given up in a flood does not depend on where batches are cut.
-            self._assemble(batch, data, rest[np.argsort(batch.column["frame"][rest], kind="stable")])
+        if not len(rest):
+            return []
+        # In frame order, so that what is given up in a flood does not depend on where batches are cut.
+        return self._assemble(batch, data, rest[np.argsort(batch.column["frame"][rest], kind="stable")])
 
     def _quick(self, batch: FlowBatch, data: npt.NDArray[np.uint8], rows: IntArray) -> None:
         """First segments that start the stream: most need nothing more."""
@@ -168,9 +217,9 @@ class TlsCollector:
         alert = (head[:, 0] == _ALERT) & (head[:, 1] == _MAJOR)
         server = handshake & (head[:, 5] == _SERVER_HELLO)
         client = handshake & (head[:, 5] == _CLIENT_HELLO)
-        self.sides["server_hello_frame"][fs[server]] = batch.column["frame"][rows[server]]
         # An alert may come before a ServerHello in the same stream; anything else that is no hello is settled.
-        self.sides["state"][fs[~client & ~alert]] = _DONE
+        self.sides["state"][fs[~client & ~alert & ~server]] = _DONE
+        self._servers(batch, data, rows[server])
         whole = rows[client]
         columns = zip(
             batch.fs[whole].tolist(),
@@ -191,7 +240,7 @@ class TlsCollector:
                 continue
             if hello is None:
                 continue
-            facts = HelloFacts(hello, (frame,), 1, time, 1 + hello.length)
+            facts = self._facts(hello, (frame,), time)
             if side >> 1 in hellos:
                 again.append((side, facts))
                 continue
@@ -201,6 +250,40 @@ class TlsCollector:
             self._note_hellos(np.array(fresh, dtype=np.int64))
         for side, facts in again:
             self._learn(side, facts)
+
+    def _facts(self, hello: ClientHello, frames: tuple[int, ...], time: int) -> HelloFacts:
+        details = hello_details(hello) if self._details else None
+        # the extensions are most of a hello, and are not read again
+        kept = hello._replace(block=b"")
+        return HelloFacts(kept, frames, len(frames), time, 1 + hello.length, details)
+
+    def _servers(self, batch: FlowBatch, data: npt.NDArray[np.uint8], rows: IntArray) -> None:
+        """First segments that begin with a ServerHello: settled where they hold as much as is wanted."""
+        fs, captured = batch.fs[rows], batch.column["payload_captured"][rows]
+        offset = batch.column["payload_offset"][rows]
+        found = choices(gather_rows(data, offset, CHOICE_BYTES), captured)
+        self.sides["server_hello_frame"][fs] = batch.column["frame"][rows]
+        self.sides["server_version"][fs] = found.version
+        self.sides["server_cipher"][fs] = found.cipher
+        self.sides["server_retry"][fs] = found.retry
+        settled = found.known
+        if self._whole_servers:
+            columns = zip(fs.tolist(), offset.tolist(), captured.tolist(), strict=True)
+            whole = [self._read_server(side, data[at : at + size].tobytes()) for side, at, size in columns]
+            settled &= np.array(whole, dtype=np.bool_)
+        cut = captured < batch.column["payload_len"][rows]
+        self.sides["state"][fs[settled | cut]] = _DONE
+
+    def _read_server(self, side: int, known: bytes) -> bool:
+        """Keep the ServerHello that a side begins with; whether more bytes would add nothing."""
+        try:
+            begin = parse_server_start(known)
+        except ProtocolError:
+            return True
+        if begin is None or begin.hello is None:
+            return False
+        self.servers[side] = begin.hello
+        return begin.hello.whole
 
     def _note_hellos(self, fresh: IntArray) -> None:
         """Columns of the first hellos of flows: rows of (side, frame, time, end)."""
@@ -225,22 +308,26 @@ class TlsCollector:
         self.flows["hello_end"][flow] = facts.end
         self.flows["hello_side"][flow] = side & 1
 
-    def _assemble(self, batch: FlowBatch, data: npt.NDArray[np.uint8], rows: IntArray) -> None:
+    def _assemble(self, batch: FlowBatch, data: npt.NDArray[np.uint8], rows: IntArray) -> list[int]:
         state = self.sides["state"]
+        taken: list[int] = []
         # a SYN stands before the data it carries (RFC 7413)
         place = batch.rel[rows] - 1 + ((batch.column["flags"][rows] & SYN) != 0)
         columns = zip(
+            rows.tolist(),
             batch.fs[rows].tolist(),
             place.tolist(),
             batch.column["payload_offset"][rows].tolist(),
             batch.column["payload_captured"][rows].tolist(),
+            batch.column["payload_len"][rows].tolist(),
             batch.column["frame"][rows].tolist(),
             batch.column["time"][rows].tolist(),
             strict=True,
         )
-        for side, begin, offset, size, frame, time in columns:
+        for row, side, begin, offset, size, sent, frame, time in columns:
             if state[side] == _DONE:
                 continue
+            taken.append(row)
             waiting = self.waiting.get(side)
             if waiting is None:
                 waiting = self.waiting[side] = _Waiting()
@@ -248,6 +335,11 @@ class TlsCollector:
             piece = data[offset : offset + min(size, _HEAD)].tobytes()
             waiting.head.add(begin, piece, frame)
             waiting.times[frame] = time
+            waiting.cut |= size < sent
+            if waiting.head.conflict:
+                waiting.head.conflict = False
+                if sent > 1:  # no keep-alive
+                    self._note_conflict(side, frame)
             held = min(waiting.size + len(piece), 2 * _HEAD)  # segments start below _HEAD and are no longer
             self.held += held - waiting.size
             waiting.size = held
@@ -255,12 +347,15 @@ class TlsCollector:
                 self._drop(side)
             while self.held > _PENDING_BYTES:
                 self._drop(next(iter(self.waiting)))
+        return taken
+
+    def _note_conflict(self, side: int, frame: int) -> None:
+        kept = self.conflicts.setdefault(side, [])
+        if len(kept) < CONFLICTS:
+            kept.append(frame)
 
     def _drop(self, side: int) -> None:
-        waiting = self.waiting.pop(side)
-        self.held -= waiting.size
-        if waiting.head.conflict:
-            self.conflicts.add(side)
+        self.held -= self.waiting.pop(side).size
         self.sides["state"][side] = _DONE
 
     def _settled(self, side: int, waiting: _Waiting) -> bool:
@@ -283,9 +378,17 @@ class TlsCollector:
             return len(known) >= FIRST_BYTES or head.overflow
         if begin is None:
             return head.overflow
-        if begin.hello:
-            self.sides["server_hello_frame"][side] = head.frames_for(1)[0]
-        return begin.hello is not None or begin.complete or head.overflow
+        if begin.hello is None:
+            return begin.complete or head.overflow
+        self.sides["server_hello_frame"][side] = head.frames_for(1)[0]
+        version, cipher, retry = choice_of(begin.hello)
+        self.sides["server_version"][side] = version
+        self.sides["server_cipher"][side] = cipher
+        self.sides["server_retry"][side] = retry
+        if self._whole_servers:
+            self.servers[side] = begin.hello
+        enough = begin.complete if self._whole_servers else cipher != UNKNOWN
+        return enough or begin.complete or waiting.cut or head.overflow
 
     def _client_settled(self, side: int, waiting: _Waiting, known: bytes) -> bool:
         head = waiting.head
@@ -298,7 +401,7 @@ class TlsCollector:
             return head.overflow
         frames = tuple(head.frames_for(hello.length))
         time = waiting.times[frames[-1]]
-        self._learn(side, HelloFacts(hello, frames, len(frames), time, 1 + hello.length))
+        self._learn(side, self._facts(hello, frames, time))
         return True
 
     def finish(self, flows: IntArray) -> None:
@@ -316,7 +419,9 @@ class TlsCollector:
             self.hellos.pop(flow, None)
         numbers = sides.tolist()
         self.partial.difference_update(numbers)
-        self.conflicts.difference_update(numbers)
+        for side in numbers:
+            self.servers.pop(side, None)
+            self.conflicts.pop(side, None)
 
     def first_hex(self, sides: IntArray) -> pl.Series:
         """Hex of the first payload bytes of each side; null where the beginning of its stream was not captured."""
