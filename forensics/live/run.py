@@ -16,7 +16,7 @@ from forensics.capture.live import ANY, LiveSource
 from forensics.capture.privileges import drop_privileges, hand_over
 from forensics.capture.record import SLOTS, Recorder, RingRecorder
 from forensics.errors import ForensicsError
-from forensics.live.command import Command, only_owned, owned_flows
+from forensics.live.command import Command, Owned, only_owned, owned_flows
 from forensics.live.keep import KeepAll, KeepEvidence
 from forensics.live.screen import NdjsonScreen, TextScreen
 from forensics.live.session import LiveSession
@@ -79,7 +79,10 @@ def run_live(wanted: Wanted, console: Console | None, stream: IO[str]) -> None:
                 return "duration"
             return "command" if command is not None and command.over() else ""
 
-        why = watch(source, session, screen, list(keepers), over=over)
+        def narrow(analysis: Analysis) -> Analysis:
+            return analysis if command is None else only_owned(analysis, _owned(analysis, command))
+
+        why, ledger = watch(source, session, screen, list(keepers), over=over, narrow=narrow)
         about: dict[str, Any] = {
             "interface": source.name,
             "filter": wanted.words or None,
@@ -92,7 +95,8 @@ def run_live(wanted: Wanted, console: Console | None, stream: IO[str]) -> None:
             about["earlier"] = earlier
         if command is not None:
             command.close()
-            analysis, about["command"] = _of_command(analysis, command)
+            about["command"] = _about_command(analysis, command)
+        analysis = narrow(analysis)
         for keeper in keepers:
             keeper.close(analysis)
             if isinstance(keeper, KeepEvidence):
@@ -100,6 +104,7 @@ def run_live(wanted: Wanted, console: Console | None, stream: IO[str]) -> None:
         report: dict[str, Any] = {**json_report(analysis), "live": plain(about)}
         if told is not None:
             told.write(json_text(report, indent=2) + "\n")
+        screen.show(ledger.update(analysis, now()), analysis)
         screen.end(now(), report, analysis)
 
 
@@ -167,12 +172,14 @@ def _keepers(files: list[IO[bytes]], wanted: Wanted, session: LiveSession) -> li
     return [KeepEvidence(writer, session.find) if wanted.evidence_only else KeepAll(writer)]
 
 
-def _of_command(analysis: Analysis, command: Command) -> tuple[Analysis, dict[str, Any]]:
-    """The analysis of the flows of the command, and what to say of it."""
-    owned = owned_flows(analysis, command, command.sockets.mine, command.sockets.others)
-    told = command.report()
-    told["flows"] = [
-        {"proto": proto, "stream": stream, "basis": basis}
-        for (proto, stream), basis in sorted(owned.flows.items())
-    ]
-    return only_owned(analysis, owned), told
+def _owned(analysis: Analysis, command: Command) -> Owned:
+    return owned_flows(analysis, command, command.sockets.mine, command.sockets.others)
+
+
+def _about_command(analysis: Analysis, command: Command) -> dict[str, Any]:
+    """What became of it, and which flows are its own."""
+    flows = sorted(_owned(analysis, command).flows.items())
+    return {
+        **command.report(),
+        "flows": [{"proto": proto, "stream": stream, "basis": basis} for (proto, stream), basis in flows],
+    }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from copy import deepcopy
+from copy import copy, deepcopy
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from forensics.analysis import Analysis, Knowledge, conclude
@@ -12,6 +13,8 @@ from forensics.live.earlier import Earlier
 from forensics.observations.collect import Collectors
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from forensics.capture.batch import Batch, CaptureNotes
     from forensics.decode.columns import Decoded
 
@@ -21,6 +24,14 @@ HORIZON: Final = 50_000
 have been judged, and only what was found in them is kept."""
 MOST_IDS: Final = 500_000
 """IPv6 addresses and tunnels that are told apart; past it all flows end, and numbering begins anew."""
+
+
+@dataclass
+class _About:
+    """What a judgement needs besides the collectors; see analysis.Source."""
+
+    decoder: Decoder
+    notes: CaptureNotes
 
 
 class LiveSession:
@@ -71,9 +82,24 @@ class LiveSession:
 
     def look(self) -> Analysis:
         """What can be said by now. Nothing ends by it: the flows are judged as they stand, and go on."""
-        analysis = conclude(self.name, self, snapshot(self.collectors), self._knowledge)
-        gc.collect()  # copies refer to themselves in circles: nothing else gives their memory back
-        return analysis
+        return self.begin_look()()
+
+    def begin_look(self) -> Callable[[], Analysis]:
+        """A look at what is here now, to be finished by calling it: in another thread, if that is wanted.
+
+        Packets may be added meanwhile; nothing may be trimmed.
+        """
+        taken, about = snapshot(self.collectors), _About(copy(self.decoder), deepcopy(self._notes))
+        about.decoder.counts, about.decoder.phone = deepcopy((self.decoder.counts, self.decoder.phone))
+        kept = [taken]
+
+        def judge() -> Analysis:
+            analysis = conclude(self.name, about, kept.pop(), self._knowledge)
+            gc.collect()  # copies refer to themselves in circles: nothing else gives their memory back
+            return analysis
+
+        del taken
+        return judge
 
     @property
     def full(self) -> bool:

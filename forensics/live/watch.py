@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from forensics.live.events import Ledger
@@ -10,6 +11,7 @@ from forensics.report.times import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Executor, Future
 
     from forensics.analysis import Analysis
     from forensics.capture.batch import Batch, CaptureNotes
@@ -77,13 +79,25 @@ def watch(  # noqa: PLR0913 - one parameter a thing that takes part
     keepers: list[Keeper],
     *,
     over: Callable[[], str],
+    narrow: Callable[[Analysis], Analysis] | None = None,
     clock: Callable[[], float] = time.monotonic,
-) -> str:
-    """Watch until ``over`` says why it is to end, in a word; gives that word, or ``interface``.
+) -> tuple[str, Ledger]:
+    """Watch until ``over`` says why it is to end, in a word; gives that word, or ``interface``, and what was told.
 
     What was captured until then has been taken in and written when this returns; ``session`` is not finished.
+    ``narrow`` leaves of a judgement only what is to be told.
     """
-    looker = Looker(session, screen, keepers, clock)
+    with ThreadPoolExecutor(1, thread_name_prefix="look") as pool:
+        looker = Looker(session, screen, keepers, clock=clock, narrow=narrow, pool=pool)
+        why = _loop(source, looker, over)
+        source.stop()
+        while (batch := source.read(WAIT_S)) is not None:
+            looker.take(batch)
+    source.count_lost()
+    return why, looker.ledger
+
+
+def _loop(source: Packets, looker: Looker, over: Callable[[], str]) -> str:
     while not (why := "interface" if source.ended else over()):
         batch = source.read(WAIT_S)
         if batch is not None:
@@ -91,22 +105,24 @@ def watch(  # noqa: PLR0913 - one parameter a thing that takes part
         looker.look_if_due(source)
         if batch is not None and len(batch.data) < MANY:
             time.sleep(GATHER_S)
-    source.stop()
-    while (batch := source.read(WAIT_S)) is not None:
-        looker.take(batch)
-    source.count_lost()
     return why
 
 
 class Looker:
-    """Judges what was captured as often as it can be afforded, and only when something came."""
+    """Judges what was captured as often as it can be afforded, and only when something came.
 
-    def __init__(
+    With a ``pool`` of one thread packets are taken in while judging goes on.
+    """
+
+    def __init__(  # noqa: PLR0913 - as watch
         self,
         session: LiveSession,
         screen: Screen,
         keepers: list[Keeper],
+        *,
         clock: Callable[[], float] = time.monotonic,
+        narrow: Callable[[Analysis], Analysis] | None = None,
+        pool: Executor | None = None,
     ) -> None:
         self.ledger = Ledger()
         self._session = session
@@ -114,7 +130,11 @@ class Looker:
         self._keepers = keepers
         self._clock = clock
         self._due = clock() + LOOK_S
+        self._begun = 0.0
         self._new = False
+        self._pool = pool
+        self._narrow = narrow
+        self._running: Future[Analysis] | None = None
 
     def take(self, batch: Batch) -> None:
         """Take in packets, and have them written."""
@@ -124,23 +144,34 @@ class Looker:
         self._new = True
 
     def look_if_due(self, source: Packets) -> None:
-        """Judge, and say what is new."""
+        """Judge, and say what is new: what a look that was begun before has shown, or what this one shows."""
+        if self._running is not None:
+            if not self._running.done():
+                return
+            self._tell(self._running.result())
+            self._running = None
         if self._clock() < self._due:
             return
-        begun = self._clock()
-        lost = source.count_lost()
-        if self._new:
-            self._new = False
-            full = self._session.full
-            analysis = self._session.trim() if full else self._session.look()
-            for keeper in self._keepers:
-                keeper.judged(analysis)
-            self._screen.show(self.ledger.update(analysis, now()), analysis)
-            if full:
-                self.ledger.dropped()
-        self._screen.count(source.notes.packets, lost)
-        ended = self._clock()
-        self._due = begun + max(LOOK_S, (1 + SHARE) * (ended - begun))
+        self._begun = self._clock()
+        self._screen.count(source.notes.packets, source.count_lost())
+        if not self._new:
+            self._due = self._begun + LOOK_S
+            return
+        self._new = False
+        if self._session.full:
+            self._tell(self._session.trim())
+            self.ledger.dropped()
+        elif self._pool is None:
+            self._tell(self._session.look())
+        else:
+            self._running = self._pool.submit(self._session.begin_look())
+
+    def _tell(self, analysis: Analysis) -> None:
+        analysis = self._narrow(analysis) if self._narrow else analysis
+        for keeper in self._keepers:
+            keeper.judged(analysis)
+        self._screen.show(self.ledger.update(analysis, now()), analysis)
+        self._due = self._begun + max(LOOK_S, (1 + SHARE) * (self._clock() - self._begun))
 
 
 def now() -> str:
