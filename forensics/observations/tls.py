@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import polars as pl
 
 from forensics.capture.gather import gather_rows
 from forensics.decode.flags import RST, SYN
-from forensics.flows.arrays import NEVER, GrowingColumns, IntArray, both_sides, keep_first, run_starts
+from forensics.flows.arrays import NEVER, GrowingColumns, IntArray, both_sides, run_starts
 from forensics.observations.collector import Asked
-from forensics.observations.series import at_rows
+from forensics.observations.first_bytes import FIRST_BYTES, FirstBytes
 from forensics.observations.tls_server import (
     ALERT_BYTES,
     CHOICE_BYTES,
@@ -29,12 +28,9 @@ from forensics.protocols.tls_server import ServerHello, parse_server_start
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    import polars as pl
 
     from forensics.flows.engine import FlowBatch
-
-FIRST_BYTES: Final = 16
-CONFLICTS: Final = 8
-"""Segments of one side that are kept as evidence of differing content."""
 
 _HEAD: Final = 20 * 1024
 """How far into a stream a hello is looked for: more than the largest ClientHello seen in the wild."""
@@ -85,8 +81,8 @@ class _Waiting:
 class TlsCollector:
     """Watches the first bytes of every stream until it knows what they are.
 
-    Per side (row 2 × flow + side): ``first_bytes``, ``server_hello_frame`` and what it chose (see tls_server.py),
-    ``alert_frame`` and its code, ``app_data_frame``.
+    Per side (row 2 × flow + side): ``first`` (see first_bytes.py), ``server_hello_frame`` and what it chose (see
+    tls_server.py), ``alert_frame`` and its code, ``app_data_frame``.
     Per flow: ``hellos``, and for the counters that start at the hello ``hello_frame``, ``hello_side``, ``hello_end``.
     Details of ClientHellos, and whole ServerHellos, are kept only where somebody asks for what is told from them.
     """
@@ -105,7 +101,6 @@ class TlsCollector:
                 "alert_frame": (np.int64, NEVER),
                 "alert_code": (np.int32, UNKNOWN),
                 "app_data_frame": (np.int64, NEVER),
-                "first_length": (np.int8, 0),
             }
         )
         self.flows = GrowingColumns(
@@ -116,14 +111,12 @@ class TlsCollector:
                 "hello_side": (np.int8, -1),
             }
         )
-        self.first_bytes = np.zeros((0, FIRST_BYTES), dtype=np.uint8)
+        self.first = FirstBytes()
         self.hellos: dict[int, HelloFacts] = {}
         self.partial: set[int] = set()
         """Sides that began a ClientHello that is not whole."""
         self.servers: dict[int, ServerHello] = {}
         """Side → its ServerHello, as far as it is there; only where somebody asks."""
-        self.conflicts: dict[int, list[int]] = {}
-        """Side → the first frames with other bytes than were there for a place of the beginning of its stream."""
         self.waiting: dict[int, _Waiting] = {}
         """Side → its unfinished beginning, in order of their first segments."""
         self.held = 0
@@ -135,7 +128,7 @@ class TlsCollector:
             return
         self.flows.grow_to(int(batch.flow[-1]) + 1)
         self.sides.grow_to(2 * (int(batch.flow[-1]) + 1))
-        self._grow_first_bytes()
+        self.first.grow_to(self.sides.rows)
         captured = batch.column["payload_captured"]
         carries = batch.tcp & (captured > 0) & ((batch.column["flags"] & RST) == 0)
         self._records(batch, data, np.flatnonzero(carries & (captured >= 5)))  # noqa: PLR2004 - a record header
@@ -146,26 +139,8 @@ class TlsCollector:
         # One byte is a keep-alive, whose content means nothing (RFC 1122 4.2.3.6).
         begins = np.flatnonzero(carries & (rel == 1) & (captured > 1))
         if len(begins):
-            self._compare(batch, data, begins, compared)
-
-    def _compare(
-        self, batch: FlowBatch, data: npt.NDArray[np.uint8], rows: IntArray, compared: list[int]
-    ) -> None:
-        """Segments that begin the stream once more, but with other bytes; those ``compared`` were looked at."""
-        if compared:
-            rows = rows[~np.isin(rows, compared)]
-        fs = batch.fs[rows]
-        head = gather_rows(data, batch.column["payload_offset"][rows], FIRST_BYTES)
-        size = np.minimum(self.sides["first_length"][fs], batch.column["payload_captured"][rows])
-        both = np.arange(FIRST_BYTES) < size[:, None]
-        differs = ((head != self.first_bytes[fs]) & both).any(axis=1)
-        keep_first(self.conflicts, fs[differs], batch.column["frame"][rows[differs]], CONFLICTS)
-
-    def _grow_first_bytes(self) -> None:
-        have, want = len(self.first_bytes), self.sides.rows
-        if want > have:
-            more = max(want, 2 * have) - have
-            self.first_bytes = np.vstack([self.first_bytes, np.zeros((more, FIRST_BYTES), dtype=np.uint8)])
+            fresh = begins[~np.isin(begins, compared)] if compared else begins
+            self.first.compare(batch, data, fresh)
 
     def _records(self, batch: FlowBatch, data: npt.NDArray[np.uint8], rows: IntArray) -> None:
         """Segments that begin with an alert or an application data record (RFC 8446 5.1)."""
@@ -211,8 +186,7 @@ class TlsCollector:
         """First segments that start the stream: most need nothing more."""
         fs = batch.fs[rows]
         head = gather_rows(data, batch.column["payload_offset"][rows], FIRST_BYTES)
-        self.first_bytes[fs] = head
-        self.sides["first_length"][fs] = FIRST_BYTES
+        self.first.note(fs, head)
         handshake = (head[:, 0] == _HANDSHAKE) & (head[:, 1] == _MAJOR)
         alert = (head[:, 0] == _ALERT) & (head[:, 1] == _MAJOR)
         server = handshake & (head[:, 5] == _SERVER_HELLO)
@@ -339,7 +313,7 @@ class TlsCollector:
             if waiting.head.conflict:
                 waiting.head.conflict = False
                 if sent > 1:  # no keep-alive
-                    self._note_conflict(side, frame)
+                    self.first.note_conflict(side, frame)
             held = min(waiting.size + len(piece), 2 * _HEAD)  # segments start below _HEAD and are no longer
             self.held += held - waiting.size
             waiting.size = held
@@ -349,11 +323,6 @@ class TlsCollector:
                 self._drop(next(iter(self.waiting)))
         return taken
 
-    def _note_conflict(self, side: int, frame: int) -> None:
-        kept = self.conflicts.setdefault(side, [])
-        if len(kept) < CONFLICTS:
-            kept.append(frame)
-
     def _drop(self, side: int) -> None:
         self.held -= self.waiting.pop(side).size
         self.sides["state"][side] = _DONE
@@ -362,11 +331,7 @@ class TlsCollector:
         """Whether the beginning of the stream needs no more bytes; learns what it shows."""
         head = waiting.head
         known = head.contiguous()
-        have = int(self.sides["first_length"][side])
-        if len(known) > have and have < FIRST_BYTES:
-            first = np.frombuffer(known[:FIRST_BYTES], dtype=np.uint8)
-            self.first_bytes[side, : len(first)] = first
-            self.sides["first_length"][side] = len(first)
+        self.first.extend(side, known)
         if not known:
             return head.overflow
         if looks_like_tls_client(known):
@@ -414,20 +379,14 @@ class TlsCollector:
         self.flows.clear(flows)
         sides = both_sides(flows)
         self.sides.clear(sides)
-        self.first_bytes[sides[sides < len(self.first_bytes)]] = 0
+        self.first.clear(sides)
         for flow in flows.tolist():
             self.hellos.pop(flow, None)
         numbers = sides.tolist()
         self.partial.difference_update(numbers)
         for side in numbers:
             self.servers.pop(side, None)
-            self.conflicts.pop(side, None)
 
     def first_hex(self, sides: IntArray) -> pl.Series:
         """Hex of the first payload bytes of each side; null where the beginning of its stream was not captured."""
-        length = self.sides["first_length"][sides]
-        text = self.first_bytes[sides].tobytes().hex()
-        width = 2 * FIRST_BYTES
-        known = np.flatnonzero(length)
-        values = [text[row * width : row * width + 2 * int(length[row])] for row in known.tolist()]
-        return at_rows(len(sides), known, values, pl.String)
+        return self.first.hex(sides)

@@ -72,8 +72,8 @@ class TlsTable:
             mine = getattr(sides, sender)
             code = np.where(seen, tls.sides["alert_code"][mine], UNKNOWN)
             columns[f"tls_alert_{way}"] = _words(code, alert_name)
-            columns[f"content_conflict_{way}_frames"] = _lists(tls.conflicts, mine)
-        differing = np.array([side >> 1 for side in tls.conflicts], dtype=np.int64)
+            columns[f"content_conflict_{way}_frames"] = _lists(tls.first.conflicts, mine)
+        differing = np.array([side >> 1 for side in tls.first.conflicts], dtype=np.int64)
         columns["content_conflict"] = np.isin(sides.flow, differing)
         if self._asked.column("tls_ech"):
             columns["tls_ech"] = at_rows(size, rows, [_ech_kind(one) for one in hellos], pl.String)

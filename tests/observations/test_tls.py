@@ -177,7 +177,7 @@ def test_the_bytes_that_came_first_are_kept():
     talk.c(ACK | PSH, 1, 1, data=other[: name + 50])
     talk.c(ACK | PSH, 1 + name, 1, data=HELLO[name:])
     for cuts in ((), range(6)):
-        assert collect(talk.packets, cuts).tls.conflicts == {int(CLIENT[0] > SERVER[0]): [5, 6]}
+        assert collect(talk.packets, cuts).tls.first.conflicts == {int(CLIENT[0] > SERVER[0]): [5, 6]}
     row = every_cut(talk.packets)
     assert row["sni"] == "exaoy12.org"
     assert row["tls_client_hello_frames"] == [4, 5, 6]

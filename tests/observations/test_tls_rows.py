@@ -253,9 +253,9 @@ def test_flows_that_end_give_their_numbers_back():
     collectors = Collectors(book, asked=ALL)
     collectors.add(table(talk.packets, book, 1))
     tls = collectors.tls
-    assert tls.conflicts
+    assert tls.first.conflicts
     tls.clear(np.array([0]))
-    assert not tls.conflicts
+    assert not tls.first.conflicts
     assert not tls.servers
     assert not tls.hellos
     assert (tls.sides["alert_code"][:2] == -1).all()
