@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from forensics.decode.columns import Decoded
 
 
-HORIZON: Final = 50_000
+HORIZON: Final = 32_768
 """Flows that have ended, or look-ups, that are judged together with what goes on. Older ones are dropped when they
 have been judged, and only what was found in them is kept."""
 MOST_IDS: Final = 500_000

@@ -57,6 +57,16 @@ class DnsCollector:
         self._frames: list[pl.DataFrame] = []
         self._closed: list[tuple[Any, ...]] = []
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> DnsCollector:
+        """The table so far, for a look at it; only streams, which are copied with it, can still add to it."""
+        other = DnsCollector()
+        memo[id(self)] = other
+        other.not_dns, other.cut = self.not_dns, self.cut
+        other._frames = self._frames.copy()
+        # What is open changes in place: of each what it shows by now is less to copy than all it is made of.
+        other._closed = [*self._closed, *self._udp.rows()]
+        return other
+
     def add(
         self,
         packets: PacketTable,
