@@ -15,7 +15,7 @@ SHORT = (
     "sni-reset-ipv6",
     "dns-tampering-bogon",
     "benign-client-leaves-hello-reset",
-    "benign-server-resets-on-hello",
+    "benign-server-alert-reset",
     "benign-web-lossy",
 )
 """What is decided by who says what, and not by how soon: so that a busy machine gives the same results."""
