@@ -12,6 +12,7 @@ from forensics.decode.flags import TCP
 from forensics.decode.pcapdroid import VPN_ADDRESSES
 from forensics.flows.arrays import NEVER, IntArray
 from forensics.flows.engine import LETTERS
+from forensics.observations.certificates import covers_sni
 from forensics.observations.classify import classify
 from forensics.observations.collector import TellsClient
 from forensics.observations.dictionary import FLOW
@@ -102,6 +103,7 @@ def build_flows(collected: Collected, rows: IntArray) -> Built:
         if (quic := columns.pop(f"quic_{name}", None)) is not None:
             known = columns.get(name)
             columns[name] = quic if known is None else pl.select(pl.coalesce(known, quic)).to_series()
+    columns |= covers_sni(columns)
     columns |= dns_transport(columns)
     columns |= classify(columns)
     resets_of = (collected.resets, engine, collected.habits)

@@ -31,8 +31,12 @@ BRIEF: Final[dict[str, tuple[str, ...]]] = {
         "delay_ms",
     ),
     **dict.fromkeys(
-        ("tls", "certificate"),
+        ("tls",),
         ("proto", "stream", "client", "client_port", "server", "server_port", "first_frame"),
+    ),
+    "certificate": (
+        "stream", "server", "server_port", "first_frame", "sender", "place", "subject_cn", "issuer_cn", "not_before",
+        "not_after", "valid_when_seen", "names",
     ),
     "http": (
         "stream", "client", "server", "request_frame", "method", "host", "uri", "response_frame", "status",

@@ -9,6 +9,7 @@ import yaml
 from pcaps.generate import (
     addresses,
     calls,
+    certificates,
     demonstration,
     drops,
     formats,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 CASES: dict[str, Callable[[World], None]] = {
     **addresses.CASES,
     **calls.CASES,
+    **certificates.CASES,
     **demonstration.CASES,
     **drops.CASES,
     **formats.CASES,
@@ -117,6 +119,9 @@ def _expectation(world: World, file: str) -> dict[str, Any]:
     for row in expect.notes.get("calls", []):
         spoken = row.pop("flow")
         row.update({"stream": spoken.stream, **spoken.told()})
+    for row in expect.notes.get("certificates", []):
+        row["stream"] = row.pop("flow").stream
+        row["within_frames"] = _frames(row["within_frames"])
     for row in expect.notes.get("http", []):
         row["stream"] = row.pop("flow").stream
         for name in ("request_frames", "response_frames", "other_frames"):

@@ -7,6 +7,7 @@ from typing import Final
 import polars as pl
 
 from forensics.observations.dictionary.call import FLOW_CALL
+from forensics.observations.dictionary.certificate import FLOW_CERTIFICATE
 from forensics.observations.dictionary.dns import FLOW_DNS
 from forensics.observations.dictionary.entry import INTS, TEXTS, Table, entry
 from forensics.observations.dictionary.handshake import FLOW_HANDSHAKE
@@ -132,6 +133,7 @@ FLOW: Final = Table(
         entry("tls_established", pl.Boolean, "", "ServerHello seen, and application data records (type 23) from both sides"),
         # other protocols: each has its file
         *FLOW_TLS,
+        *FLOW_CERTIFICATE,
         *FLOW_QUIC,
         *FLOW_HTTP,
         *FLOW_CALL,
