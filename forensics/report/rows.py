@@ -30,9 +30,9 @@ BRIEF: Final[dict[str, tuple[str, ...]]] = {
         "stream", "frame", "direction", "ack_flag", "ttl", "ttl_baseline", "ipid_delta", "seq_offset",
         "delay_ms",
     ),
-    **dict.fromkeys(
-        ("tls",),
-        ("proto", "stream", "client", "client_port", "server", "server_port", "first_frame"),
+    "tls": (
+        "proto", "stream", "client", "server", "server_port", "client_hello_frame", "sni", "alpn", "version", "ja4",
+        "ech", "alert_to_client", "established",
     ),
     "certificate": (
         "stream", "server", "server_port", "first_frame", "sender", "place", "subject_cn", "issuer_cn", "not_before",
