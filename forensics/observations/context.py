@@ -43,6 +43,7 @@ _TELLING: Final = (
     "tls_client_hello_partial", "tls_client_hello_frame", "tls_hello_bytes", "tls_server_hello",
     "tls_server_hello_frame", "to_client_bytes_after_hello", "goodput_bps",
     "quic_client_hello", "quic_server_hello", "quic_established",
+    "handshake_rtt_ms", "rst_after_hello_ms", "rst_after_hello_rtts",
 )  # fmt: skip
 """Columns that tell how a flow went: they are read of some flows at a time."""
 FLOW_FILLED: Final = (
@@ -51,7 +52,7 @@ FLOW_FILLED: Final = (
     "endpoint_other_names_ok", "endpoint_control_frame", "endpoint_control_hello_bytes",
     "others_answered", "others_answered_frame", "others_failed",
     "endpoint_answered", "endpoint_answered_frame",
-    "capture_after_ms", "server_private",
+    "capture_after_ms", "server_private", "server_rtt_ms", "rst_after_hello_rtts",
 )  # fmt: skip
 """Columns that are filled here."""
 
@@ -73,6 +74,7 @@ def context_columns(flows: FactTable, dns: pl.DataFrame, last_time: int) -> tupl
         **_control(facts),
         **_names(facts),
         **_endpoint_names(facts),
+        **_round_trips(facts),
         **_others(facts),
         **_endpoint(facts),
         "capture_after_ms": (last_time - facts["last_time"]) / 1e6,
@@ -142,6 +144,9 @@ def _went(flows: pl.DataFrame) -> pl.DataFrame:
             "goodput_bps",
             "tls_hello_bytes",
             "server_port",
+            "handshake_rtt_ms",
+            "rst_after_hello_ms",
+            "rst_after_hello_rtts",
             hello_frame="tls_server_hello_frame",
             answer_time=_answer_time(),
             tried=tcp & pl.col("start_seen").fill_null(value=False),
@@ -227,6 +232,17 @@ def _names(facts: pl.DataFrame) -> dict[str, pl.Series]:
         pl.when(known).then(pl.col("went_silent").sum().over(over)).alias("name_silent"),
     )
     return counts.to_dict(as_series=True)
+
+
+def _round_trips(facts: pl.DataFrame) -> dict[str, pl.Series]:
+    """The shortest round trip to the server, and the reset measured by it: a single handshake may have been held up."""
+    shortest = pl.col("handshake_rtt_ms").min().over("pair_id")
+    known = pl.col("rst_after_hello_rtts").is_not_null()
+    columns = facts.select(
+        shortest.alias("server_rtt_ms"),
+        pl.when(known).then(pl.col("rst_after_hello_ms") / shortest).alias("rst_after_hello_rtts"),
+    )
+    return columns.to_dict(as_series=True)
 
 
 def _endpoint_names(facts: pl.DataFrame) -> dict[str, pl.Series]:

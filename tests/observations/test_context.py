@@ -290,3 +290,17 @@ def test_quic_counts_by_itself_and_only_when_it_is_answered(reply, went):
     filled, _ = add_context(table("flow", [{**times, **row} for row in rows]), table("dns", []), 10 * S)
     assert filled["name_attempts"].to_list() == [1, 1]
     assert filled["name_ok"].to_list() == [went, 1]
+
+
+def test_a_reset_is_measured_by_the_shortest_round_trip_to_its_server():
+    shared = {"client": "10.0.0.2", "server_port": 443, "proto": "tcp", "first_time": 0, "last_time": S}
+    rows = [
+        {**shared, "server": "192.0.2.1", "first_frame": 1, "last_frame": 2, "handshake_rtt_ms": 150.0,
+         "rst_after_hello_ms": 75.0, "rst_after_hello_rtts": 0.5},
+        {**shared, "server": "192.0.2.1", "first_frame": 3, "last_frame": 4, "handshake_rtt_ms": 50.0},
+        {**shared, "server": "192.0.2.2", "first_frame": 5, "last_frame": 6, "handshake_rtt_ms": 20.0,
+         "rst_after_hello_ms": 10.0},
+    ]  # fmt: skip
+    flows, _ = add_context(table("flow", rows), table("dns", []), 10 * S)
+    assert flows["server_rtt_ms"].to_list() == [50.0, 50.0, 20.0]
+    assert flows["rst_after_hello_rtts"].to_list() == [1.5, None, None]

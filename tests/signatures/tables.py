@@ -19,6 +19,7 @@ TLS_FLOW: dict[str, Any] = {
     "start_seen": True, "both_directions": True, "genuine_headers": True, "complete_capture": True,
     "client_local": True, "server_local": False, "stage": "client-data", "syn_frame": 1, "last_syn_frame": 1,
     "syn_count": 1, "syn_span_ms": 0.0, "syn_ack_frame": 2, "syn_rtt_ms": 100.0, "handshake_rtt_ms": 100.0,
+    "server_rtt_ms": 100.0,
     "packets_to_server": 4, "packets_to_client": 2, "bytes_to_client": 0, "rst_to_client": 0, "rst_to_server": 0,
     "zero_windows_to_client": 0, "zero_windows_to_server": 0, "tls_client_hello": True,
     "tls_client_hello_partial": False, "tls_client_hello_frame": 4, "tls_client_hello_frames": [4],

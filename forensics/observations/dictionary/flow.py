@@ -9,6 +9,7 @@ import polars as pl
 from forensics.observations.dictionary.call import FLOW_CALL
 from forensics.observations.dictionary.certificate import FLOW_CERTIFICATE
 from forensics.observations.dictionary.dns import FLOW_DNS
+from forensics.observations.dictionary.dtls import FLOW_DTLS
 from forensics.observations.dictionary.entry import INTS, TEXTS, Table, entry
 from forensics.observations.dictionary.handshake import FLOW_HANDSHAKE
 from forensics.observations.dictionary.http import FLOW_HTTP
@@ -64,6 +65,7 @@ FLOW: Final = Table(
         entry("syn_ack_frame", pl.Int64, "frame", "first SYN/ACK of the server", role="syn_ack"),
         entry("syn_rtt_ms", pl.Float64, "ms", "from the last SYN before the SYN/ACK to the SYN/ACK"),
         entry("handshake_rtt_ms", pl.Float64, "ms", "from that SYN to the client's handshake ACK", "Wireshark tcp.analysis.initial_rtt"),
+        entry("server_rtt_ms", pl.Float64, "ms", "smallest handshake_rtt_ms of this client's flows to this server: a single handshake may have been held up"),
         entry("packets_to_server", pl.Int64, "packets", "sent by the client"),
         entry("packets_to_client", pl.Int64, "packets", "sent by the server"),
         entry("bytes_to_server", pl.Int64, "bytes", "payload sent by the client, retransmissions included, that in resets not"),
@@ -99,7 +101,7 @@ FLOW: Final = Table(
         entry("rst_seq_change", pl.Boolean, "", "a later reset to the client has a higher seq than the one before and than all bytes sent", "WE09 RST_SEQ_CHANGE"),
         entry("rst_after_data_ms", pl.Float64, "ms", "from the last client payload before the first reset to the client, to that reset"),
         entry("rst_after_hello_ms", pl.Float64, "ms", "from the completed ClientHello to the first reset to the client; null if the reset came earlier"),
-        entry("rst_after_hello_rtts", pl.Float64, "", "the same in handshake RTTs; null where the clock of the capture is too coarse for that (fewer than 4 ticks an RTT)"),
+        entry("rst_after_hello_rtts", pl.Float64, "", "the same in units of server_rtt_ms; null without a handshake RTT of the flow, or where the clock of the capture is too coarse for that (fewer than 4 ticks an RTT)"),
         entry("rst_before_syn_ack", pl.Boolean, "", "the first reset to the client came before any SYN/ACK"),
         entry("rst_ttl", pl.Int64, "", "TTL of the reset to the client that is farthest from the server's baseline (without one: of the first)"),
         entry("server_ttl", pl.Int64, "", "most frequent TTL of the server's packets that are no resets"),
@@ -134,6 +136,7 @@ FLOW: Final = Table(
         # other protocols: each has its file
         *FLOW_TLS,
         *FLOW_CERTIFICATE,
+        *FLOW_DTLS,
         *FLOW_QUIC,
         *FLOW_HTTP,
         *FLOW_CALL,
