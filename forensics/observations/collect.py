@@ -18,6 +18,7 @@ from forensics.observations.collector import Arrived, Asked, ReadsStreams
 from forensics.observations.datagrams import datagrams
 from forensics.observations.dictionary import CALL, FLOW, RESET
 from forensics.observations.dns import DnsCollector, asks_for_names
+from forensics.observations.dtls import DtlsCollector
 from forensics.observations.flows import Collected, both_directions, build_flows
 from forensics.observations.handshakes import HandshakeCollector
 from forensics.observations.http import HttpCollector
@@ -47,6 +48,7 @@ DNS_PORT: Final = 53
 
 PROTOCOLS: Final[tuple[Callable[[Asked], Collector], ...]] = (
     QuicCollector,
+    DtlsCollector,
     HttpCollector,
     MediaCollector,
     HandshakeCollector,

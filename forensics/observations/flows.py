@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -99,10 +100,10 @@ def build_flows(collected: Collected, rows: IntArray) -> Built:
     columns |= _tls(collected, sides)
     for collector in collected.protocols:
         columns |= collector.flow_columns(sides)
-    for name in ("sni", "alpn", "ja4"):
-        if (quic := columns.pop(f"quic_{name}", None)) is not None:
+    for name, over in itertools.product(("sni", "alpn", "ja3", "ja4", "ja3s"), ("quic", "dtls")):
+        if (other := columns.pop(f"{over}_{name}", None)) is not None:
             known = columns.get(name)
-            columns[name] = quic if known is None else pl.select(pl.coalesce(known, quic)).to_series()
+            columns[name] = other if known is None else pl.select(pl.coalesce(known, other)).to_series()
     columns |= covers_sni(columns)
     columns |= dns_transport(columns)
     columns |= classify(columns)
