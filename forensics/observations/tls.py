@@ -227,8 +227,8 @@ class TlsCollector:
 
     def _facts(self, hello: ClientHello, frames: tuple[int, ...], time: int) -> HelloFacts:
         details = hello_details(hello) if self._details else None
-        # the extensions are most of a hello, and are not read again
-        kept = hello._replace(block=b"")
+        # The bytes of the extensions, the last field, are most of a hello, and are not read again.
+        kept = ClientHello._make((*hello[:-1], b""))
         return HelloFacts(kept, frames, len(frames), time, 1 + hello.length, details)
 
     def _servers(self, batch: FlowBatch, data: npt.NDArray[np.uint8], rows: IntArray) -> None:

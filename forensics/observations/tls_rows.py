@@ -121,7 +121,9 @@ class TlsTable:
                 }
             )
         schema = {column.name: column.dtype for column in TLS.columns if column.name not in _OF_FLOW}
-        return pl.DataFrame(described, schema=schema, orient="row")
+        return pl.DataFrame(
+            {name: _column([row.get(name) for row in described], dtype) for name, dtype in schema.items()}
+        )
 
     def _of_server(self, side: int) -> dict[str, Any]:
         sides = self._tls.sides
@@ -214,6 +216,16 @@ def _words(values: npt.NDArray[Any], text: Callable[[int], str | None]) -> pl.Se
     """A word for each number, of which few differ."""
     different, place = np.unique(values, return_inverse=True)
     return pl.Series([text(int(one)) for one in different], dtype=pl.String).gather(place)
+
+
+def _column(values: list[Any], dtype: pl.DataType | type[pl.DataType]) -> pl.Series:
+    """A column of these values. Lists are made once each: all hellos of one client carry the same."""
+    if not isinstance(dtype, pl.List):
+        return pl.Series(values, dtype=dtype)
+    numbers: dict[tuple[Any, ...], int] = {}
+    codes = [None if value is None else numbers.setdefault(tuple(value), len(numbers)) for value in values]
+    different = pl.Series([list(value) for value in numbers] or [[]], dtype=dtype)
+    return different.gather(pl.Series(codes, dtype=pl.UInt32))
 
 
 def _lists(frames: Mapping[int, list[int]], sides: IntArray) -> pl.Series:
