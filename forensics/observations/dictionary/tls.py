@@ -80,5 +80,5 @@ FLOW_TLS: Final[tuple[Column, ...]] = (
     entry("content_conflict_to_client_frames", INTS, "frame", "later segments of the server that differ (the first 8)", role="conflict"),
     entry("content_conflict_to_server_frames", INTS, "frame", "the same of the client", role="conflict_by_client"),
 )
-"""Columns of the flow table: what TLS and DTLS tell, and certificates."""
+"""Columns of the flow table: what TLS and DTLS tell."""
 # fmt: on
