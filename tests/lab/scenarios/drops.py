@@ -159,7 +159,7 @@ SCENARIOS = (
         "ip-block-syn",
         "SYNs to one address vanish.",
         setup=Setup(Way(), rules=(DropOn(both(address(MEDIA), port(TCP))),)),
-        expect=(Expect("ip-block", ("photo",)),),
+        expect=(Expect("ip-block", ("photo",), level="suspected"),),
         **_IP,
     ),
     Scenario(
@@ -169,14 +169,14 @@ SCENARIOS = (
             Way(client_ms=5, server_ms=60),
             rules=(DropOn(both(address(MEDIA), port(TCP)), to_server=False, trigger_too=False),),
         ),
-        expect=(Expect("ip-block", ("photo",)),),
+        expect=(Expect("ip-block", ("photo",), level="suspected"),),
         **_IP,
     ),
     Scenario(
         "ip-block-far",
         "SYNs to one address vanish; the rest of the path has 200 ms.",
         setup=Setup(Way(client_ms=20, server_ms=80, jitter_ms=5), rules=(DropOn(address(MEDIA)),)),
-        expect=(Expect("ip-block", ("photo",)),),
+        expect=(Expect("ip-block", ("photo",), level="suspected"),),
         **_IP,
     ),
     _protocol(

@@ -55,14 +55,21 @@ def _ask_both(session: Session) -> None:
             look_up(session, label, name, resolver)
 
 
-def _injected(name: str, about: str, setup: Setup, labels: tuple[str, ...]) -> Scenario:
+def _injected(
+    name: str,
+    about: str,
+    setup: Setup,
+    labels: tuple[str, ...],
+    *,
+    instead: tuple[str, ...] = (),
+) -> Scenario:
     return Scenario(
         name,
         about,
         _ask,
         _serve,
         setup,
-        (Expect("dns-injection", labels),),
+        (Expect("dns-injection", labels, instead=instead),),
         addresses=_ADDRESSES,
         works=("other",),
         seconds=4,
@@ -90,7 +97,7 @@ SCENARIOS = (
         Setup(
             Way(), rules=(DnsAnswer(("www.facebook.com", "twitter.com"), ("31.13.94.41", "2001::6ca0:a76f")),)
         ),
-        ("facebook", "twitter"),
+        ("facebook", "facebook-aaaa", "twitter"),
     ),
     _injected(
         "dns-injection-two-answers",
@@ -121,7 +128,9 @@ SCENARIOS = (
                 DnsAnswer(("www.facebook.com", "twitter.com"), ("10.10.34.35", "::1"), drop=True, ttl=60),
             ),
         ),
-        ("facebook", "twitter"),
+        ("facebook", "facebook-aaaa", "twitter"),
+        # without the true answer it looks like a resolver that lies
+        instead=("dns-tampering",),
     ),
     _tampered(
         "dns-tampering-bogon",

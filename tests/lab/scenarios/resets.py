@@ -53,7 +53,7 @@ def _trigger_and_after(session: Session) -> None:
     for _ in range(3):
         https(session, "after", "g.whatsapp.net", MEDIA, "small", timeout=4)
     https(session, "elsewhere", "g.whatsapp.net", TEXT, "small")
-    session.wait(9)
+    session.wait(11)
     https(session, "later", "g.whatsapp.net", MEDIA, "small")
 
 
@@ -73,7 +73,7 @@ def _residual(name: str, about: str, setup: Setup) -> Scenario:
         addresses=(MEDIA, TEXT, OTHER, RESOLVER),
         works=("before", "elsewhere", "later"),
         fails=("photo", "after"),
-        seconds=25,
+        seconds=32,
     )
 
 
@@ -198,7 +198,7 @@ SCENARIOS = (
     _residual(
         "residual-block-drop",
         "After a forbidden name nothing passes to the same address and port for some seconds.",
-        Setup(Way(client_ms=8, server_ms=30), rules=(DropOn(sni("mmg.whatsapp.net"), residual_s=14),)),
+        Setup(Way(client_ms=8, server_ms=30), rules=(DropOn(sni("mmg.whatsapp.net"), residual_s=20),)),
     ),
     _residual(
         "residual-block-reset-far",

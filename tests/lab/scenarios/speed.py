@@ -46,7 +46,7 @@ def _limited(
         works=("fast",),
         seconds=2 * timeout + 2,
         alone=True,
-        snaplen=128,
+        snaplen=800,
     )
 
 
@@ -60,7 +60,7 @@ def _benign(name: str, about: str, setup: Setup, extra: dict[str, str] | None = 
         addresses=(SLOW, FAST),
         seconds=20,
         alone=True,
-        snaplen=128,
+        snaplen=800,
     )
 
 
@@ -149,6 +149,6 @@ SCENARIOS = (
         works=("fast",),
         seconds=14,
         alone=True,
-        snaplen=128,
+        snaplen=800,
     ),
 )
