@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import gc
 from copy import copy, deepcopy
 from dataclasses import dataclass
@@ -95,7 +97,7 @@ class LiveSession:
 
         def judge() -> Analysis:
             analysis = conclude(self.name, about, kept.pop(), self._knowledge)
-            gc.collect()  # copies refer to themselves in circles: nothing else gives their memory back
+            _give_back()
             return analysis
 
         del taken
@@ -127,6 +129,13 @@ class LiveSession:
     def finish(self) -> Analysis:
         """What can be said of all packets since the last trim; none can be added afterwards."""
         return conclude(self.name, self, self.collectors, self._knowledge)
+
+
+def _give_back() -> None:
+    """Give the memory of a copy back to the system."""
+    gc.collect()  # a copy refers to itself in circles
+    with contextlib.suppress(AttributeError):  # only glibc keeps so much, and has a word for it
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def snapshot(collectors: Collectors) -> Collectors:

@@ -4,9 +4,11 @@ tests run it as a whole."""
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 
+import jsonschema
 import pytest
 from rich.console import Console
 
@@ -15,6 +17,7 @@ from forensics.errors import ForensicsError
 from forensics.live import run
 from forensics.live.run import Wanted, interrupts, run_live
 from forensics.live.screen import closing_words
+from forensics.report.json_format import report_schema
 from tests.conftest import REPO_ROOT
 from tests.live.replay import Replay
 
@@ -93,6 +96,29 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path):
         ForensicsError, match=r"no/a\.pcapng: cannot be written \(No such file or directory\)"
     ):
         run_live(Wanted(interface="eth0", write=str(tmp_path / "no" / "a.pcapng")), None, io.StringIO())
+
+
+@pytest.mark.usefixtures("played")
+def test_events_and_the_report_are_what_the_documentation_says():
+    out = io.StringIO()
+    run_live(Wanted(interface="eth0", words="ip"), None, out)
+    events = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert events[0]["event"] == "start"
+    assert events[-1]["event"] == "end"
+    report = events[-1]["report"]
+    jsonschema.validate(report, report_schema())
+    assert set(report["live"]) == {"interface", "filter", "seconds", "ended", "rights"}
+    assert (report["live"]["interface"], report["live"]["filter"]) == ("eth0", "ip")
+    told = {event["target"] for event in events if event["event"] == "finding"}
+    assert told == {finding["target"] for finding in report["findings"]}, "also what the last packets showed"
+    page = (REPO_ROOT / "docs" / "live.md").read_text()
+    rows = {
+        cells[1].strip(" `"): cells[3] for line in page.splitlines() if len(cells := line.split("|")) == 5
+    }
+    for event in events:
+        assert event["event"] in rows
+    (finding, *_) = [event for event in events if event["event"] == "finding"]
+    assert set(finding) - {"event", "time", "change"} == set(report["findings"][0])
 
 
 def test_what_is_said_of_a_command():

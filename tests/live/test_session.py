@@ -14,24 +14,25 @@ from forensics.live.session import LiveSession
 from tests.conftest import REPO_ROOT
 from tests.live.flood import flood
 
-CASES = ["demo-whatsapp-2017", "sni-reset-split-hello", "dns-race-early-three-answers", "midflow-start"]
-QUIC = sorted(path.parent.name for path in (REPO_ROOT / "pcaps").glob("*quic*/capture.*"))[:2]
+CASES = sorted(path for path in (REPO_ROOT / "pcaps").glob("*/capture.*") if path.stat().st_size < 200_000)
+"""All that can be open in a flow is open somewhere in them: every collector must bear to be copied in the middle."""
 
 
 def capture(case):
     return str(next((REPO_ROOT / "pcaps" / case).glob("capture.*")))
 
 
-@pytest.mark.parametrize("case", CASES + QUIC)
-def test_looking_changes_nothing(case):
-    path = capture(case)
-    with open_capture(path, batch_packets=25) as reader:
-        session = LiveSession("capture.pcap", reader.notes, Knowledge.load())
-        for number, batch in enumerate(reader):
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.parent.name)
+def test_looking_changes_nothing(path):
+    file = analyze_capture(str(path))
+    size = max(1, file.notes.packets // 2)
+    with open_capture(str(path), batch_packets=size) as reader:
+        session = LiveSession(path.name, reader.notes, Knowledge.load())
+        for batch in reader:
             session.add(batch)
-            if number % 4 == 0:
+            if batch.first_frame == 1:
                 session.look()
-    live, file = session.finish(), analyze_capture(path)
+    live = session.finish()
     assert live.findings == file.findings
     assert live.verdicts == file.verdicts
     assert live.limits == file.limits
