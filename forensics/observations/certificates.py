@@ -13,6 +13,7 @@ from forensics.flows.arrays import NEVER
 from forensics.observations.dictionary import CERTIFICATE
 from forensics.observations.dictionary.certificate import FLOW_CERTIFICATE
 from forensics.observations.readers import Opener
+from forensics.observations.series import at_rows
 from forensics.protocols.certificate import Certificate, covers, read_certificate
 from forensics.protocols.errors import ProtocolError
 from forensics.protocols.tls_flight import SECRET_SUITES, Flight
@@ -38,9 +39,15 @@ _KIND: Final = 5
 _OF_CERTIFICATE: Final = frozenset(Certificate._fields) & frozenset(CERTIFICATE.schema())
 _OF_FLOW: Final = {
     f"certificate_{name}": name
-    for name in ("subject", "issuer", "names", "sha256", "self_issued", "not_before", "not_after", "valid_when_seen")
+    for name in (
+        "frames", "subject", "issuer", "names", "sha256", "self_issued", "not_before", "not_after", "valid_when_seen",
+    )
 }  # fmt: skip
-_TYPES: Final = {column.name: column.dtype for column in FLOW_CERTIFICATE}
+"""Columns of the flow table that repeat one of the certificate table, for the server's own certificate."""
+_COVERS: Final = "certificate_covers_sni"
+_COMMON_NAME: Final = "certificate_cn"
+"""Only ``covers_sni`` needs it: no column of the flow table."""
+_TYPES: Final[dict[str, Any]] = {column.name: column.dtype for column in FLOW_CERTIFICATE}
 
 
 class _Seen(NamedTuple):
@@ -175,25 +182,16 @@ class CertificateCollector:
 
     def flow_columns(self, sides: Sides) -> Mapping[str, Any]:
         """Most of FLOW_CERTIFICATE, and ``certificate_cn`` for ``covers_sni``; nothing without certificates."""
-        rows: list[dict[str, Any]] = [{} for _ in range(len(sides))]
         found = self._found(sides)
         if not found:
             return {}
-        for row, seen in found:
-            for one in seen:
-                if one.place == 0 and one.sender == "server":
-                    told = one.tell()
-                    rows[row] |= {name: told[of_table] for name, of_table in _OF_FLOW.items()}
-                    rows[row]["certificate_frames"] = told["frames"]
-                    rows[row]["certificate_cn"] = one.certificate.subject_cn
-                elif one.place == 0:
-                    rows[row]["client_certificate_frames"] = list(one.frames[:_FRAMES])
-        names = (*_OF_FLOW, "certificate_frames", "client_certificate_frames")
-        columns: dict[str, Any] = {
-            name: pl.Series([row.get(name) for row in rows], dtype=_TYPES[name]) for name in names
+        rows = np.array([row for row, _ in found], dtype=np.int64)
+        told = [_of_flow(seen) for _, seen in found]
+        return {
+            name: at_rows(len(sides), rows, [one.get(name) for one in told], dtype)
+            for name, dtype in (*_TYPES.items(), (_COMMON_NAME, pl.String))
+            if name != _COVERS
         }
-        columns["certificate_cn"] = pl.Series([row.get("certificate_cn") for row in rows], dtype=pl.String)
-        return columns
 
     def rows(self, table: str, sides: Sides) -> pl.DataFrame:
         """The certificate table."""
@@ -211,22 +209,34 @@ _TOLD: Final = tuple(
 )
 
 
+def _of_flow(seen: list[_Seen]) -> dict[str, Any]:
+    """What the flow table tells of the certificates of one flow."""
+    row: dict[str, Any] = {}
+    for one in seen:
+        if one.place:
+            continue
+        told = one.tell()
+        if one.sender == "client":
+            row["client_certificate_frames"] = told["frames"]
+            continue
+        row |= {name: told[of_table] for name, of_table in _OF_FLOW.items()}
+        row[_COMMON_NAME] = told["subject_cn"]
+    return row
+
+
 def covers_sni(columns: dict[str, Any]) -> dict[str, Any]:
     """The column certificate_covers_sni, from the other columns of the flow table; takes what it alone needs out."""
-    common = columns.pop("certificate_cn", None)
+    common = columns.pop(_COMMON_NAME, None)
     if common is None or "sni" not in columns:
         return {}
-    asked = pl.Series(columns["sni"], dtype=pl.String)
-    found: list[bool | None] = []
-    for frames, names, cn, sni in zip(
-        columns["certificate_frames"], columns["certificate_names"], common, asked, strict=True
-    ):
-        if frames is None or sni is None:
-            found.append(None)
-            continue
-        known = tuple(names) if len(names) else ((cn or "").lower(),)
-        found.append(covers(known, sni.rstrip(".")))
-    return {"certificate_covers_sni": pl.Series(found, dtype=pl.Boolean)}
+    sni = pl.Series(columns["sni"], dtype=pl.String)
+    rows = np.flatnonzero((columns["certificate_sha256"].is_not_null() & sni.is_not_null()).to_numpy())
+    chosen = (values.gather(rows).to_list() for values in (columns["certificate_names"], common, sni))
+    found = [
+        covers(tuple(names or [(cn or "").lower()]), host.rstrip("."))
+        for names, cn, host in zip(*chosen, strict=True)
+    ]
+    return {_COVERS: at_rows(len(sni), rows, found, pl.Boolean)}
 
 
 def looks_like_server(heads: Heads) -> BoolArray:

@@ -192,7 +192,7 @@ def test_flows_are_forgotten():
 )
 def test_whether_it_is_for_the_name_that_was_asked_for(names, common, sni, found):
     columns = {
-        "certificate_frames": pl.Series([[1], None], dtype=pl.List(pl.Int64)),
+        "certificate_sha256": pl.Series(["00", None], dtype=pl.String),
         "certificate_names": pl.Series([names, None], dtype=pl.List(pl.String)),
         "certificate_cn": pl.Series([common, None], dtype=pl.String),
         "sni": pl.Series([sni, "a.test"], dtype=pl.String),
