@@ -105,13 +105,21 @@ class LiveSource:
 
         The batch has its own memory, and stays valid.
         """
-        taken = self._ring.take(BATCH_BYTES)
-        if taken is None and not self.ended:
+        batch = self._ready()
+        if batch is None and not self.ended:
             for _, event in self._poll.poll(max(0, round(timeout * 1000))):
                 if event & ~select.POLLIN:
                     self._fault()
-            taken = self._ring.take(BATCH_BYTES)
-        return None if taken is None else self._batch(taken)
+            batch = self._ready()
+        return batch
+
+    def _ready(self) -> Batch | None:
+        """What is in the ring; what is left out of it does not count as something."""
+        while (taken := self._ring.take(BATCH_BYTES)) is not None:
+            batch = self._batch(taken)
+            if batch is not None:
+                return batch
+        return None
 
     def stop(self) -> None:
         """Take in nothing more; what is in the ring can still be read."""

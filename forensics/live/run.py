@@ -92,7 +92,8 @@ def run_live(wanted: Wanted, console: Console | None, stream: IO[str]) -> None:
         }
         analysis = session.finish()
         if (earlier := session.earlier.report(analysis)) is not None:
-            about["earlier"] = earlier
+            # Whose flows those were is not known any more.
+            about["earlier"] = earlier if command is None else {**earlier, "findings": [], "verdicts": []}
         if command is not None:
             command.close()
             about["command"] = _about_command(analysis, command)
