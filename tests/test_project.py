@@ -45,6 +45,7 @@ NOT_MIRRORED = {
             "call",
             "certificate",
             "dns",
+            "dtls",
             "entry",
             "flow",
             "handshake",
