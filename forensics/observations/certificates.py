@@ -17,10 +17,10 @@ from forensics.observations.series import at_rows
 from forensics.protocols.certificate import Certificate, covers, read_certificate
 from forensics.protocols.errors import ProtocolError
 from forensics.protocols.tls_flight import SECRET_SUITES, Flight
-from forensics.protocols.tls_wire import ALERT, HANDSHAKE, SERVER_HELLO
+from forensics.protocols.tls_wire import ALERT, HANDSHAKE, RECORD_HEADER, SERVER_HELLO
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from forensics.flows.arrays import BoolArray, IntArray
     from forensics.observations.collector import Arrived, Asked
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from forensics.observations.readers import Heads, Opening
     from forensics.observations.sides import Sides
 
+HELD_BYTES: Final = 32 << 20
+"""Most bytes of unfinished messages that are kept for all connections together."""
 _FRAMES: Final = 16
 _SECOND: Final = 1_000_000_000
 _SESSION_ID: Final = 43
@@ -81,8 +83,11 @@ def _moment(time: int) -> str:
 class CertificateReader:
     """One connection, from its ServerHello on; see readers.StreamReader."""
 
-    def __init__(self, opening: Opening, kept: dict[int, list[_Seen]]) -> None:
+    def __init__(
+        self, opening: Opening, kept: dict[int, list[_Seen]], hold: Callable[[CertificateReader, int], None]
+    ) -> None:
         self._opening = opening
+        self._hold = hold
         self._flights = (Flight(), Flight())
         self._begun = [False, False]
         self._kept = kept
@@ -97,6 +102,7 @@ class CertificateReader:
             flight.feed(piece, (frame, time))
         except ProtocolError:
             flight.cut()
+        self._hold(self, sum(one.held for one in self._flights))
         return self._after(side, place + len(piece))
 
     def lost(self, side: int, place: int, until: int) -> int:
@@ -106,6 +112,7 @@ class CertificateReader:
         # what a client sent before it was followed is its ClientHello
         if until > place and self._begun[side]:
             self._flights[side].cut()
+            self._hold(self, sum(one.held for one in self._flights))
         return self._after(side, until)
 
     def differs(self, side: int, place: int, piece: bytes, frame: int, time: int) -> None:
@@ -113,6 +120,11 @@ class CertificateReader:
 
     def finish(self) -> None:
         """See StreamReader."""
+        self._hold(self, 0)
+        self.give_up()
+
+    def give_up(self) -> None:
+        """Tells of what is there."""
         for side, flight in enumerate(self._flights):
             if not flight.over:
                 flight.cut()
@@ -157,12 +169,27 @@ class CertificateCollector:
 
     def __init__(self, asked: Asked) -> None:
         self._kept: dict[int, list[_Seen]] = {}
+        self._holding: dict[CertificateReader, int] = {}  # in the order in which they began to hold bytes
+        self.held = 0
+        """Bytes of unfinished messages that are kept now."""
         wanted = asked.table(CERTIFICATE.name) or any(asked.column(name) for name in _TYPES)
         self.openers = (Opener("certificates", looks_like_server, self._make),) if wanted else ()
         """For the StreamCollector that follows the connections."""
 
     def _make(self, opening: Opening) -> CertificateReader:
-        return CertificateReader(opening, self._kept)
+        return CertificateReader(opening, self._kept, self._hold)
+
+    def _hold(self, reader: CertificateReader, size: int) -> None:
+        """Keeps account of the bytes of unfinished messages; the oldest go where they are too many."""
+        self.held += size - self._holding.get(reader, 0)
+        if size:
+            self._holding[reader] = size
+        else:
+            self._holding.pop(reader, None)
+        while self.held > HELD_BYTES:
+            oldest = next(iter(self._holding))
+            self.held -= self._holding.pop(oldest)
+            oldest.give_up()
 
     def add(self, arrived: Arrived) -> None:
         """The readers are fed by the StreamCollector."""
@@ -250,7 +277,8 @@ def looks_like_server(heads: Heads) -> BoolArray:
     if len(hello):
         begin = gather_rows(heads.data, heads.offset[hello], _HELLO)
         suite = _SESSION_ID + 1 + begin[:, _SESSION_ID].astype(np.int64)
-        known = (suite < length[hello]) & (suite < _HELLO)
+        size = begin[:, 3].astype(np.int64) << 8 | begin[:, 4]
+        known = (suite < np.minimum(length[hello], RECORD_HEADER + size)) & (suite < _HELLO)
         secret = begin[np.arange(len(hello)), np.where(known, suite, 0)] == SECRET_SUITES
         found[hello[known & secret]] = False
     return found

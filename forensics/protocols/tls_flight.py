@@ -33,9 +33,9 @@ NEW_SESSION_TICKET: Final = 4
 CERTIFICATE_STATUS: Final = 22
 SUPPLEMENTAL_DATA: Final = 23
 
-MAX_MESSAGE: Final = 1 << 17
-"""Longest message that is kept; a chain of certificates has some kB."""
-MAX_FLIGHT: Final = 1 << 18
+MAX_MESSAGE: Final = 1 << 19
+"""Longest message that is kept; a chain of certificates has some kB, one with very many names some hundred."""
+MAX_FLIGHT: Final = 1 << 20
 """Bytes after which a flight is given up."""
 MAX_PIECES: Final = 4096
 """Pieces of one message after which a flight is given up."""
@@ -88,6 +88,11 @@ class Flight:
         self._skip = 0  # bytes of it still to come that are not kept
         self._starts: list[int] = []  # places within the message where another piece begins
         self._marks: list[Mark] = []  # and the marks of these pieces
+
+    @property
+    def held(self) -> int:
+        """Bytes that are kept until they are a whole message."""
+        return len(self._message)
 
     def feed(self, piece: bytes, mark: Mark) -> None:
         """Takes the next bytes; ``mark`` is told again with the certificates that lie in them.

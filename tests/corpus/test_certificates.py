@@ -104,3 +104,18 @@ def test_as_tshark_reads_them(shared_captures, path):
     )
     assert told
     assert collections.Counter((row["stream"], row["sha256"]) for row in rows_of(path)) == told
+
+
+def test_as_zeek_reads_a_certificate_of_340_kilobytes(shared_captures):
+    path = shared_captures / "tls/zeek_tls-fragmented-handshake.pcap.gz"
+    logs = sorted((shared_captures / "truth/zeek/tls").glob("zeek_tls-fragmented-handshake*.ssl.log"))
+    if not path.is_file() or not logs:
+        pytest.skip(f"no {path.name}, or no log of Zeek for it, in {shared_captures}")
+    lines = [line.split("\t") for line in logs[0].read_text("utf-8").splitlines()]
+    (names,) = [line[1:] for line in lines if line[0] == "#fields"]
+    (row,) = [line for line in lines if not line[0].startswith("#")]
+    told = dict(zip(names, row, strict=True))
+    (found,) = rows_of(path)
+    assert found["sha256"] == told["cert_chain_fps"]
+    assert (found["subject"], found["issuer"]) == (told["subject"], told["issuer"])
+    assert (found["chain_whole"], found["length"], found["malformed"]) == (True, 339_623, None)

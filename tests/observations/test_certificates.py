@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from forensics.observations import certificates as module
 from forensics.observations.certificates import CertificateCollector, covers_sni, looks_like_server
 from forensics.observations.collector import Asked
 from forensics.observations.dictionary import CERTIFICATE
@@ -20,6 +21,7 @@ from forensics.protocols.certificate import read_certificate
 from pcaps.generate import tls
 from pcaps.generate.certificate_samples import CLIENT, LEAF, ROOT
 from pcaps.generate.certificates import certificates, message, request, server_hello
+from tests.flows.made import ACK, Talk
 from tests.flows.made import SERVER as SERVER_END
 from tests.observations.following import feed
 from tests.observations.test_http_reader import talk
@@ -171,6 +173,38 @@ def test_tls_1_3_is_not_followed():
     assert 0 not in both.streams.connections
     assert both.certificates.flow_columns(SIDES) == {}
     assert both.certificates.rows("certificate", SIDES).height == 0
+
+
+def test_what_is_kept_for_all_is_bounded(monkeypatch):
+    flight = BEGIN + CHAIN + REST
+    cut = flight.index(ROOT) + 50
+    first, rest = [], []
+    for port in range(40000, 40004):
+        told = Talk(client=("192.0.2.1", port)).shake()
+        told.c(ACK, 1, 1, data=HELLO)
+        told.s(ACK, 1, 1, data=flight[:cut])
+        told.s(ACK, 1 + cut, 1, data=flight[cut:])
+        first += told.packets[:-1]
+        rest += told.packets[-1:]
+    waiting = cut - len(BEGIN) - 5  # of each, without the header of the record
+    flows = np.arange(4)
+    for limit, given_up in ((2 * waiting, 2), (3 * waiting, 1), (4 * waiting, 0), (10, 4)):
+        monkeypatch.setattr(module, "HELD_BYTES", limit)
+        for cuts in ((), range(len(first + rest))):
+            both = feed(first + rest, cuts, Both)
+            rows = both.certificates.rows("certificate", Sides(flows, 2 * flows, 2 * flows + 1))
+            found = rows.group_by("flow", maintain_order=True).agg("chain_whole").sort("flow")
+            whole = [[False]] * given_up + [[True, True]] * (4 - given_up)
+            assert found["chain_whole"].to_list() == whole
+            assert both.certificates.held == 0
+
+
+def test_small_records_are_not_taken_for_tls_1_3():
+    # where a hello in one record has the length of its session id, and the cipher suite behind it
+    flight = b"".join(tls.record(22, server_hello(bytes(32))[at : at + 2]) for at in range(0, 38, 2))
+    lies = bytearray(flight)
+    lies[43], lies[44] = 0, 0x13
+    assert looks_like_server(heads(bytes(lies))).tolist() == [True]
 
 
 def test_flows_are_forgotten():
