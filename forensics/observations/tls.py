@@ -23,7 +23,7 @@ from forensics.observations.tls_server import (
 from forensics.protocols.errors import ProtocolError
 from forensics.protocols.stream import MAX_PIECES, HeadAssembler
 from forensics.protocols.tls import ClientHello, looks_like_tls_client, parse_client_hello
-from forensics.protocols.tls_details import HelloDetails, hello_details
+from forensics.protocols.tls_details import HelloDetails, ech_kind, hello_details
 from forensics.protocols.tls_server import ServerHello, parse_server_start
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ class HelloFacts:
     """Relative sequence number after its last byte."""
     details: HelloDetails | None = None
     """Where somebody asks for them. The bytes they are read from are not kept."""
+    ech: str | None = None
+    """The kind of its encrypted_client_hello, where somebody asks for it."""
 
 
 @dataclass(slots=True)
@@ -89,7 +91,8 @@ class TlsCollector:
 
     def __init__(self, asked: Asked = Asked()) -> None:  # noqa: B008 - it never changes
         table = asked.table("tls")
-        self._details = table or asked.column("tls_ech")
+        self._details = table
+        self._ech = asked.column("tls_ech")
         self._whole_servers = table or asked.column("ja3s")
         self.sides = GrowingColumns(
             {
@@ -229,7 +232,8 @@ class TlsCollector:
         details = hello_details(hello) if self._details else None
         # The bytes of the extensions, the last field, are most of a hello, and are not read again.
         kept = ClientHello._make((*hello[:-1], b""))
-        return HelloFacts(kept, frames, len(frames), time, 1 + hello.length, details)
+        ech = ech_kind(hello) if self._ech else None
+        return HelloFacts(kept, frames, len(frames), time, 1 + hello.length, details, ech)
 
     def _servers(self, batch: FlowBatch, data: npt.NDArray[np.uint8], rows: IntArray) -> None:
         """First segments that begin with a ServerHello: settled where they hold as much as is wanted."""

@@ -76,7 +76,7 @@ class TlsTable:
         differing = np.array([side >> 1 for side in tls.first.conflicts], dtype=np.int64)
         columns["content_conflict"] = np.isin(sides.flow, differing)
         if self._asked.column("tls_ech"):
-            columns["tls_ech"] = at_rows(size, rows, [_ech_kind(one) for one in hellos], pl.String)
+            columns["tls_ech"] = at_rows(size, rows, [one.ech for one in hellos], pl.String)
         if self._asked.column("ja3"):
             columns["ja3"] = at_rows(size, rows, [ja3(one.hello) for one in hellos], pl.String)
         if self._asked.column("ja4"):
@@ -200,10 +200,6 @@ def _of_client(facts: HelloFacts | None) -> dict[str, Any]:
             "ech_payload_bytes": ech.payload_length if ech is not None else None,
         }
     return told
-
-
-def _ech_kind(facts: HelloFacts) -> str | None:
-    return facts.details.ech.kind if facts.details is not None and facts.details.ech is not None else None
 
 
 def _ja3s(hello: ServerHello | None) -> str | None:

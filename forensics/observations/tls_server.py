@@ -56,9 +56,9 @@ def choices(head: npt.NDArray[np.uint8], captured: npt.NDArray[np.integer]) -> C
     wide = head.astype(np.int64)
     at = _CIPHER + np.minimum(wide[:, _SESSION_ID], _LONGEST_ID)
     record_end = 5 + (wide[:, 3] << 8 | wide[:, 4])
-    known = (
-        (wide[:, _SESSION_ID] <= _LONGEST_ID) & (captured.astype(np.int64) >= at + 2) & (record_end >= at + 2)
-    )
+    message_end = 9 + (wide[:, 6] << 16 | wide[:, 7] << 8 | wide[:, 8])
+    end = np.minimum(np.minimum(record_end, message_end), captured.astype(np.int64))
+    known = (wide[:, _SESSION_ID] <= _LONGEST_ID) & (end >= at + 2)
     rows = np.arange(len(head))
     cipher = wide[rows, at] << 8 | wide[rows, at + 1]
     legacy = wide[:, 9] << 8 | wide[:, 10]

@@ -192,6 +192,10 @@ def test_esni_and_ech():
     row, of_flow = both(exchange(hello=hello((0, name), (43, versions), (0xFE0D, ech))).packets)
     assert (row["ech"], row["ech_config_id"], row["ech_payload_bytes"]) == ("outer", 77, 200)
     assert of_flow["tls_ech"] == "outer"
+    packets = exchange(hello=hello((0, name), (43, versions), (0xFE0D, ech))).packets
+    alone = collected(packets, asked=Asked(columns=frozenset({"tls_ech"})))
+    assert alone["flow"]["tls_ech"].to_list() == ["outer"]
+    assert "tls" not in alone
     assert not row["esni"]
     row, of_flow = both(exchange(hello=hello((0xFFCE, b"x"), (41, b""), (42, b""))).packets)
     assert row["esni"]

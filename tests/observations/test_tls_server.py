@@ -6,6 +6,8 @@ import struct
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from forensics.observations.tls_server import (
     CHOICE_BYTES,
@@ -18,6 +20,7 @@ from forensics.observations.tls_server import (
     choices,
     version_text,
 )
+from forensics.protocols.errors import ProtocolError
 from forensics.protocols.tls_server import RETRY_RANDOM, parse_server_start
 from pcaps.generate.tls import record
 
@@ -79,6 +82,30 @@ def test_a_hello_in_two_records_is_left_to_the_parser():
 
 def test_a_session_id_that_is_too_long_is_left_to_the_parser():
     assert one(record(22, hello(session=40))) == (UNKNOWN, UNKNOWN, UNKNOWN, 0)
+
+
+@given(
+    change=st.dictionaries(st.integers(6, 79), st.integers(0, 255), max_size=4),
+    end=st.integers(16, 120),
+    session=st.integers(0, 32),
+    fragment=st.integers(30, 100),
+)
+def test_what_is_read_is_what_the_parser_reads(change, end, session, fragment):
+    """Of a hello with bytes changed anywhere, cut anywhere, in records of any size."""
+    message = hello(session=session)
+    whole = record(22, message[:fragment]) + (record(22, message[fragment:]) if message[fragment:] else b"")
+    stream = bytearray(whole[:end])
+    for place, value in change.items():
+        if place < len(stream):
+            stream[place] = value
+    stream = bytes(stream)
+    found = one(stream)
+    if found[3]:
+        try:
+            begin = parse_server_start(stream)
+        except ProtocolError:
+            return  # a later record is broken
+        assert found[:3] == choice_of(begin.hello)
 
 
 @pytest.mark.parametrize(
