@@ -34,6 +34,7 @@ from tests.fuzz.frames import (
 )
 from tests.fuzz.invariants import check_file, check_frames, check_sentence
 from tests.fuzz.messages import MESSAGES
+from tests.fuzz.protocols import PARSERS
 
 ETHERNET = 1
 SMALL = 12_000
@@ -267,6 +268,10 @@ TARGETS: dict[str, Target] = {
     **{f"tunnel-{kind}": tunnel_target(kind) for kind in TUNNELS},
     "fragments": Target(lambda raw: check_frames(fragments(raw), ETHERNET), fragment_seeds),
     **{name: Target(run, load) for name, (run, load) in MESSAGES.items()},
+    **{
+        f"message-{name}": Target(run, lambda valid=valid: list(valid))
+        for name, (run, valid) in PARSERS.items()
+    },
     "second-process": Target(
         check_aside, lambda: pcap_seeds()[:6] + pcapng_seeds()[:6] + compressed_seeds(), examples=10
     ),
