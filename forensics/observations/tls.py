@@ -349,7 +349,7 @@ class TlsCollector:
             return head.overflow
         if begin.hello is None:
             return begin.complete or head.overflow
-        self.sides["server_hello_frame"][side] = head.frames_for(1)[0]
+        self.sides["server_hello_frame"][side] = _hello_frame(head, known)
         version, cipher, retry = choice_of(begin.hello)
         self.sides["server_version"][side] = version
         self.sides["server_cipher"][side] = cipher
@@ -394,3 +394,13 @@ class TlsCollector:
     def first_hex(self, sides: IntArray) -> pl.Series:
         """Hex of the first payload bytes of each side; null where the beginning of its stream was not captured."""
         return self.first.hex(sides)
+
+
+def _hello_frame(head: HeadAssembler, known: bytes) -> int:
+    """The frame in which a ServerHello begins; alerts may come before it (RFC 6066 3)."""
+    at = 0
+    while known[at] == _ALERT:
+        at += 5 + (known[at + 3] << 8 | known[at + 4])
+    before = head.frames_for(at)
+    begun = set(head.frames_for(at + 1)) - set(before)
+    return begun.pop() if begun else before[-1]  # the segment of the last alert may hold it too

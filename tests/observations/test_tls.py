@@ -240,7 +240,15 @@ def test_a_warning_before_the_server_hello():
     talk.s(ACK | PSH, 8, END, data=ANSWER)
     row = every_cut(talk.packets)
     assert row["tls_alert_to_client_frame"] == 5
-    assert row["tls_server_hello"]
+    assert row["tls_server_hello_frame"] == 6
+
+
+def test_a_warning_in_the_segment_of_the_server_hello():
+    talk = Talk().shake()
+    talk.c(ACK | PSH, 1, 1, data=HELLO)
+    talk.s(ACK | PSH, 1, END, data=WARNING[:4])
+    talk.s(ACK | PSH, 5, END, data=WARNING[4:] + WARNING + ANSWER)
+    assert every_cut(talk.packets)["tls_server_hello_frame"] == 6
 
 
 def test_data_in_a_reset_is_no_stream():
