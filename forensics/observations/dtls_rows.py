@@ -124,6 +124,7 @@ def _of_table(one: Counted) -> dict[str, Any]:
     return {
         "flow": one.row,
         "first_frame": seen.first_frame,
+        "dtls_from": "client" if one.by_client else "server",
         "client_hello": seen.hello is not None,
         "client_hello_partial": seen.hello is None and seen.partial,
         **(_of_client(seen.hello, seen.hello_frames) if seen.hello else {}),

@@ -133,7 +133,7 @@ def test_in_a_call_either_end_may_ask():
     )
     assert (flow["client_port"], flow["dtls_from"], flow["dtls_established"]) == (40000, "server", True)
     assert (flow["dtls_packets_to_server"], flow["dtls_packets_to_client"]) == (2, 2)
-    assert row["first_frame"] == 4
+    assert (row["first_frame"], row["dtls_from"], row["client_port"]) == (4, "server", 40000)
 
 
 @pytest.mark.usefixtures("only_dtls")

@@ -15,6 +15,7 @@ TLS: Final = Table(
     "one TLS or DTLS connection of which a hello was seen",
     (
         *identity(),
+        entry("dtls_from", pl.String, "", "of DTLS, which end of the flow sent the ClientHello: client or server. In calls either end may; in the columns below the client is the one that did"),
         # what the client said
         entry("client_hello", pl.Boolean, "", "a whole ClientHello was put together; the columns about it are null without one", "RFC 8446 4.1.2"),
         entry("client_hello_partial", pl.Boolean, "", "the client begins like a TLS handshake but its ClientHello is not whole in the capture"),
