@@ -58,7 +58,7 @@ def _calls(session: Session) -> None:
     https(session, "web", "g.whatsapp.net", WEB, "page")
 
 
-class _Media:
+class Media:
     """Drops speech but no signalling: what is neither STUN nor too small, from a moment on."""
 
     def __init__(self, *, to_client: bool = True, to_server: bool = True, after_s: float = 0.0) -> None:
@@ -158,17 +158,17 @@ SCENARIOS = (
     _media_block(
         "media-block-both-ways",
         "The relay answers STUN, and speech vanishes both ways.",
-        Setup(Way(), rules=(_Media(),)),
+        Setup(Way(), rules=(Media(),)),
     ),
     _media_block(
         "media-block-one-way",
         "Only the speech to the client vanishes, on a path of 140 ms.",
-        Setup(Way(client_ms=15, server_ms=55), rules=(_Media(to_server=False),)),
+        Setup(Way(client_ms=15, server_ms=55), rules=(Media(to_server=False),)),
     ),
     _media_block(
         "media-block-later",
         "Speech passes for three seconds and then no more.",
-        Setup(Way(), rules=(_Media(after_s=3.0),)),
+        Setup(Way(), rules=(Media(after_s=3.0),)),
     ),
     _media_block(
         "media-block-stun",
