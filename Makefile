@@ -4,6 +4,7 @@
 # make bench-memory             peak memory on 1 GB and on 10 GB (SIZES="1 10", in units of 10⁹ bytes)
 # make compare [CAPTURES=dir]   every packet of real captures next to tshark, one line a file
 # make lab [LAB="sni-* benign-*"]  real clients and servers with a middlebox between them, scored frame by frame (root)
+# make demo                     a censored user's half minute, staged, judged live and reported (root)
 # make crosscheck [CAPTURES=dir] names, look-ups, requests, resets and retransmissions next to tshark, one line a file
 # make fuzz [FUZZ_SECONDS=60]   hostile captures, guided by what they reach, so long for each target
 #
@@ -25,7 +26,7 @@ BENCH := build/bench
 NFSTREAM := nfstream==6.6.0
 export PYTHON
 
-.PHONY: analyze test lint types check bench bench-memory compare lab fuzz format clean
+.PHONY: analyze test lint types check bench bench-memory compare lab demo fuzz format clean
 
 analyze: $(VENV)/installed
 	@$(BIN)/forensics analyze -- "$(CAPTURE)"
@@ -64,6 +65,11 @@ lab:
 	@scripts/setup lab
 	@$(MAKE) --no-print-directory $(VENV)/installed-lab
 	@set -f; $(BIN)/python -m tests.lab.run --workers $(LAB_WORKERS) -- $(LAB)
+
+demo:
+	@scripts/setup lab demo
+	@$(MAKE) --no-print-directory $(VENV)/installed-lab
+	@$(BIN)/python -m tests.lab.demo
 
 crosscheck: $(VENV)/installed-test
 	@scripts/setup system
