@@ -29,6 +29,7 @@ FLOW_COLUMNS: Final = (
     "first_data_to_client_frame", "rst_to_client", "rst_to_client_frames", "rst_to_server_before_rst",
     "fin_to_client_before_rst", "tls_client_hello", "tls_client_hello_partial", "tls_server_hello", "tls_established",
     "to_client_bytes_after_hello", "rst_after_hello_ms", "steady_rate_bps",
+    "media_ended",
 )  # fmt: skip
 """All that verdicts look at in the flow table: of all flows at once, so they are few."""
 DNS_COLUMNS: Final = ("dns", "client", "qname", "bogon_answers", "pool_answers", "app", "feature")
@@ -70,7 +71,10 @@ def _tcp_failed() -> pl.Expr:
 
 
 def _udp_success() -> pl.Expr:
-    return (_n("packets_to_server") >= 2) & (_n("packets_to_client") >= 2)  # noqa: PLR2004 - one may be stray
+    # A call of which only one side was heard, or heard to the end, is not known to have worked (nor to have failed).
+    one_way = pl.col("media_ended").is_in(["one-way-only", "one-way-stopped"]).fill_null(value=False)
+    both = (_n("packets_to_server") >= 2) & (_n("packets_to_client") >= 2)  # noqa: PLR2004 - one may be stray
+    return both & ~one_way
 
 
 def _udp_failed() -> pl.Expr:

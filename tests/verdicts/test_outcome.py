@@ -20,3 +20,13 @@ def test_data_that_comes_after_a_reset_is_no_success():
             "rst_to_client": 1, "first_data_to_client_frame": 9}  # fmt: skip
     assert only([{**flow, "rst_to_client_frames": [8]}]).status == "undetermined"
     assert only([{**flow, "rst_to_client_frames": [10]}]).status == "ok"
+
+
+@pytest.mark.parametrize(
+    ("ended", "status"),
+    [(None, "ok"), ("rtcp-bye", "ok"), ("one-way-only", "undetermined"), ("one-way-stopped", "undetermined")],
+)
+def test_a_call_of_which_one_side_is_not_heard_is_not_known_to_have_worked(ended, status):
+    flow = {"app": "whatsapp", "feature": "calls", "proto": "udp", "server_port": 3478, "packets_to_server": 500,
+            "packets_to_client": 12, "rst_to_client": 0, "media_ended": ended}  # fmt: skip
+    assert only([flow]).status == status
